@@ -1,0 +1,44 @@
+/* The client side of the control socket (doc/control.md): the only header of fs/ that programs for
+ * people include.  No key and no passphrase passes through here, except by descriptor. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct err;
+struct fsc;
+
+struct fsc_options {
+	const char *ws;               /* workspace directory */
+	const char *passphrase_file;  /* handed to sbxfsd by name; NULL = it asks on the terminal */
+	const char *recovery_file;
+	bool start;                   /* start sbxfsd when nobody serves the workspace */
+	bool foreground;              /* the started sbxfsd logs to our stderr (mount --foreground) */
+};
+
+/* Connect to the daemon of this workspace, starting it if asked.  While the connection is open the
+ * daemon lives.  Errors carry the daemon's own sentence and code (see volume.h), -ENOTCONN when not
+ * served and start is false. */
+int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err);
+void fsc_close(struct fsc *c);
+
+/* One request, one reply.  'req' is taken.  A reply {"ok":false,"code":N,"error":"..."} becomes the
+ * return code and 'err'. 'fds' (FD_PASS_MAX slots) receives descriptors, may be NULL.
+ * 'send_fds' are passed along with the request (borrowed). */
+int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json_t **ret, int *fds,
+	     size_t *ret_nfds, struct err *err);
+
+int fsc_fd(const struct fsc *c);    /* poll for POLLHUP: the daemon died */
+pid_t fsc_pid(const struct fsc *c); /* of the daemon, from the socket's credentials */
+int fsc_kill(struct fsc *c);        /* last resort of the kill ladder: SIGKILL to the daemon */
+
+/* Run "sbxfsd init" with these settings; 'pass_fd' >= 0 is a descriptor to read the passphrase
+ * from.  Returns the report of volume_create(). */
+int fsc_init(json_t *settings, int pass_fd, json_t **ret, struct err *err);
+/* Run "sbxfsd identity": make the identity if there is none, return {"path","public","created"}. */
+int fsc_identity(json_t **ret, struct err *err);
+
+/* Where sbxfsd is: beside us in a build tree, else the configured libexecdir. */
+int fsc_daemon_path(char *ret, size_t size);

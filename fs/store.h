@@ -1,0 +1,59 @@
+/* The store of a workspace: its log, its state, its open encrypted files.
+ *
+ * doc/format.md is the specification. A store is opened by one process at a time (WS/lock).
+ * store_open() runs recovery when the last user did not close it; store_close() commits, applies,
+ * checkpoints and writes the clean state. All functions are thread-safe after store_open(). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct quota;
+struct store;
+
+struct store_params {
+	uint8_t vol_id[16];
+	uint8_t suite;          /* for new files: 1 XChaCha20-Poly1305, 2 AES-256-GCM, 3 AEGIS-256 */
+	bool pad;               /* keep the backing size at whole blocks */
+	uint32_t keygen;        /* generation for new headers and the log */
+	uint64_t conf_counter;  /* of the opened config; store_open() checks it against the state */
+	bool read_only;         /* no write of any kind, no recovery: refuses an unclean store */
+
+	/* Keys, 32 bytes each in guarded memory, borrowed for the store's life.
+	 * head_key() returns NULL for a generation that is not known. */
+	const uint8_t *(*head_key)(void *key_ctx, uint32_t keygen);
+	const uint8_t *(*log_key)(void *key_ctx, uint32_t keygen);
+	void *key_ctx;
+
+	struct quota *quota;    /* borrowed; used sums are set by store_open() */
+
+	/* One line per event: damage, recovery's decisions. Names files by their place in the store
+	 * ("t/Ab3...": ciphertext), never by a plaintext name. May be NULL. */
+	void (*log)(void *log_ctx, const char *line);
+	void *log_ctx;
+};
+
+/* Make store/log with its ring ('ring_pages' of 4096 bytes, fully allocated) in an empty store
+ * directory, and the empty tree root t/ and l/. Clean state. */
+int store_create(int store_dirfd, const struct store_params *p, uint32_t ring_pages,
+		 struct err *err);
+
+/* -EBADMSG: damage or rollback; -ENOSPC: recovery needs room (the sentence says how much);
+ * -EROFS: recovery needed but read_only. */
+int store_open(int store_dirfd, const struct store_params *p, struct store **ret,
+	       struct err *err);
+/* Everything durable and clean. On error the store is left as after a crash, which loses nothing
+ * that was synced. Frees 's' in every case. */
+int store_close(struct store *s, struct err *err);
+/* Free without any further write, as a crash would. For tests and fatal errors. */
+void store_abandon(struct store *s);
+
+/* Make all files durable now (the timer does it within 5 s; syncfs and idle call it). */
+int store_sync(struct store *s);
+/* Record a new config counter durably (see volume.h). */
+int store_set_conf_counter(struct store *s, uint64_t counter);
+/* Once an fsync failed the store is read-only: -EROFS for every change from then on. */
+bool store_failed(const struct store *s);
+int store_dirfd(const struct store *s);
+const struct store_params *store_get_params(const struct store *s);

@@ -1,0 +1,79 @@
+/* A workspace directory as a volume: settings, keys, config. Used by sbxfsd only.
+ *
+ *   workspace.json     readable settings, compared field by field with the sealed config
+ *   keys/config        AEAD(K_conf) of canonical JSON: settings, N, old volume keys, counter
+ *   keys/<slot>.json   one key slot each
+ *   lock               flock by the daemon; holds {"pid":N,"socket":"abstract name"} while served
+ *
+ * The sealed config is the truth.  An edit writes keys/config (counter + 1, with the settings
+ * before it as "prev"), then workspace.json, then the state's conf_counter.  A crash in between is
+ * healed at the next open: workspace.json equal to "prev" is rewritten; a config one ahead of the
+ * state is accepted.  Anything else is refused, naming the field. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct name_keys;
+struct store_params;
+struct volume;
+
+/* What volume_create() needs, from the request of sbxctl init. */
+struct volume_options {
+	const char *path;              /* WS; must not exist, or be an empty directory */
+	const char *cipher;            /* "auto", "xchacha20", "aes-gcm", "aegis" */
+	uint64_t quota_bytes;          /* 0 = none */
+	uint64_t quota_files;
+	bool pad;
+	uint32_t ring_pages;           /* 0 = default 64 MiB */
+	const uint8_t *passphrase;     /* NULL = no passphrase slot; borrowed */
+	size_t passphrase_len;
+	const char *const *recipients; /* "sbx-pub-..." strings */
+	size_t nrecipients;
+};
+
+/* How to reach V. Tried in order: the user's identity (owner slot), recovery key, passphrase,
+ * recipient slot (read-only). */
+struct volume_unlock {
+	const char *identity_path;     /* NULL = default place; missing file is not an error here */
+	const char *passphrase_file;   /* NULL = ask on the terminal when a passphrase slot exists */
+	const char *recovery_file;
+	bool no_prompt;
+};
+
+/* Create everything; nothing is left behind on failure.  *ret_report: {"id","cipher","measured":
+ * {"xchacha20_mbps":..},"identity":{"path","created":bool,"public"},"slots":[..]}. */
+int volume_create(const struct volume_options *o, json_t **ret_report, struct err *err);
+
+/* Errors: -ENOENT not a workspace, -EBADMSG edited or damaged (sentence names the field),
+ * -ENOKEY no key of ours opens it, -EKEYREJECTED wrong passphrase, -EBUSY (lock) with who holds it,
+ * -EOPNOTSUPP cipher or version not available here. */
+int volume_open(const char *path, const struct volume_unlock *u, struct volume **ret,
+		struct err *err);
+void volume_close(struct volume *v);
+
+int volume_dirfd(const struct volume *v);              /* WS, borrowed */
+const char *volume_path(const struct volume *v);       /* absolute */
+const json_t *volume_settings(const struct volume *v); /* as workspace.json; borrowed */
+bool volume_read_only(const struct volume *v);         /* opened through a recipient slot */
+const struct name_keys *volume_name_keys(const struct volume *v);
+/* Fill vol_id, suite, pad, keygen, conf_counter, keys, read_only. Keys are borrowed from 'v'. */
+void volume_store_params(const struct volume *v, struct store_params *ret);
+
+/* Replace settings (validated whole, unknown keys refused).  The caller then calls
+ * store_set_conf_counter(volume_conf_counter()). */
+int volume_edit(struct volume *v, const json_t *new_settings, struct err *err);
+uint64_t volume_conf_counter(const struct volume *v);
+
+/* Key slots: JSON in and out as in doc/control.md ("key-*" requests). */
+int volume_key_list(struct volume *v, json_t **ret, struct err *err);
+int volume_key_add_passphrase(struct volume *v, const uint8_t *pass, size_t len, char ret_slot[64],
+			      struct err *err);
+int volume_key_add_recipient(struct volume *v, const char *pub, char ret_slot[64],
+			     struct err *err);
+/* The recovery key is printed once: 'ret_text' receives it (base32 with checksum, 80 bytes). */
+int volume_key_add_recovery(struct volume *v, char ret_text[80], char ret_slot[64],
+			    struct err *err);
+int volume_key_remove(struct volume *v, const char *slot, struct err *err);
