@@ -22,9 +22,11 @@ enum opt_kind {
 	OPT_LIST,      /* struct opt_list, repeatable string */
 };
 
+/* What a number option was given.  With a word in place of a number 'value' is 0. */
 struct opt_u64 {
 	bool set;
-	bool none;     /* the word "none" was given: no limit */
+	bool none;         /* the word was "none" or "all": no limit */
+	const char *word;  /* the row's own string ("none", "half", "all"), NULL for a number */
 	uint64_t value;
 };
 
@@ -43,11 +45,18 @@ struct opt {
 	size_t offset;
 	const char *arg;             /* name of the value in help, NULL for flags */
 	const char *deflt;           /* default as printed in help, NULL if none */
-	const char *help;            /* one sentence */
+	const char *help;            /* one sentence; in rows write it as ".help = ", so that the
+					compiler accepts a row without the fields below */
 	const char *const *choices;  /* OPT_ENUM: NULL-terminated */
 	enum opt_complete complete;
 	uint64_t min, max;           /* numbers: allowed range; 0,0 = any */
+	const char *const *words;    /* numbers: words allowed instead ("none"); NULL = none of them */
 };
+
+/* Word lists for the rows of number options. */
+extern const char *const opt_words_none[];  /* none */
+extern const char *const opt_words_half[];  /* half, none */
+extern const char *const opt_words_all[];   /* all, none */
 
 struct opt_example {
 	const char *command, *text;  /* man page and --help; each is run by a test */
@@ -66,17 +75,48 @@ struct opt_command {
 	size_t opts_size;
 };
 
-/* Parse argv[1..]; positional arguments are moved to the front of argv, their count is returned, or
+/* What opt_parse() answers when -h, --help or --version was given: nothing was printed. */
+#define OPT_HELP    (-100001)
+#define OPT_VERSION (-100002)
+
+/* "sbxctl dataset add": what a person types; 'program' and c->name are the same for sbx-shell. */
+void opt_full_name(const char *program, const struct opt_command *c, char *ret, size_t size);
+
+/* Parse argv[1..] into 'opts' (zeroed by the caller). Options and positional arguments may be mixed;
+ * the positional ones are moved to argv[1..n] and n is returned, or OPT_HELP, OPT_VERSION, or
  * negative errno with a sentence that names the option, what is wrong and "try NAME --help".
- * *ret_rest: index of the first argument after "--", or argc. */
-int opt_parse(const struct opt_command *c, int argc, char **argv, void *opts, int *ret_rest,
-	      struct err *err);
+ * "--" ends the options; *ret_rest (may be NULL): index of the first argument after it, or argc. With
+ * rest_after_dashes these are a command and not counted as positional; otherwise they are. */
+int opt_parse(const char *program, const struct opt_command *c, int argc, char **argv, void *opts,
+	      int *ret_rest, struct err *err);
+/* Parse one value as the option would, into opts at the row's offset.  'what' names it in the
+ * sentence ("--time", "limits.time"). */
+int opt_parse_value(const struct opt *o, const char *what, const char *text, void *opts,
+		    struct err *err);
+/* The row of this name, NULL if there is none. */
+const struct opt *opt_find(const struct opt *table, const char *name, size_t len);
+/* The word of the list that was probably meant, NULL if none is near. */
+const char *opt_nearest(const char *word, const char *const *list, size_t n);
+
+/* The whole life of a program with verbs: finds the verb (of one or two words), parses, answers
+ * --help, --version and "help VERB", calls run(opts, n, argv of the n positional arguments) and
+ * returns the exit code: 2 for wrong usage.  Prints through base/log.h. */
+int opt_main(const char *program, const char *summary, const struct opt_command *const *cmds,
+	     int argc, char **argv);
+
+/* --help: 80 columns. */
 void opt_help(FILE *out, const char *program, const struct opt_command *c);
 void opt_help_program(FILE *out, const char *program, const char *summary,
 		      const struct opt_command *const *cmds);
-/* mdoc(7) source and completion scripts, written at build time by shell/gendoc.c. */
-void opt_man(FILE *out, const char *program, const char *summary, const char *intro,
+
+/* Written at build time by shell/gendoc.c.  A page is hand-written mdoc(7) in which the lines
+ * @SYNOPSIS@, @OPTIONS@ (one command), @COMMANDS@ (verbs) and @EXAMPLES@ are replaced from the
+ * tables. 'single': a program without verbs. */
+void opt_man(FILE *out, const char *program, const char *page, bool single,
 	     const struct opt_command *const *cmds);
-void opt_complete_bash(FILE *out, const char *program, const struct opt_command *const *cmds);
-void opt_complete_zsh(FILE *out, const char *program, const struct opt_command *const *cmds);
-void opt_complete_fish(FILE *out, const char *program, const struct opt_command *const *cmds);
+void opt_complete_bash(FILE *out, const char *program, bool single,
+		       const struct opt_command *const *cmds);
+void opt_complete_zsh(FILE *out, const char *program, bool single,
+		      const struct opt_command *const *cmds);
+void opt_complete_fish(FILE *out, const char *program, bool single,
+		       const struct opt_command *const *cmds);
