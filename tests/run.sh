@@ -1,0 +1,74 @@
+#!/bin/sh
+# Build everything and run every test, on a fresh Debian 12 or 13, as root or through sudo.
+#
+#   sh tests/run.sh [-k PATTERN] [--quick] [--list] [--keep] [--no-install] [--build DIR]
+#
+# Parts, in this order: builds (gcc; clang; clang with sanitizers), unit tests, lints, fuzz targets,
+# cases.  Tests are found, not listed.  A case is tests/cases/AREA/NAME.sh (or .py) with header lines
+#
+#   # run: root user      as whom it runs: once for each word
+#   # needs: fuse tmux    words of have_need() below, else commands; missing = skipped, with the reason
+#   # timeout: 60         seconds; then its process group is killed and it has failed
+#   # sanitize: yes       runs once more, as root, on the build with sanitizers
+#   # slow: yes           left out by --quick
+#
+# Exit code 0 = passed, 77 = skipped (the last line printed says why), else failed.  A case runs in
+# an empty directory of its own with HOME there.  What it leaves behind (a process of ours, a mount,
+# a cgroup) makes it fail.  The last line is "N passed, N failed, N skipped"; exit 1 if any failed.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
+set -u
+export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+
+src=$(cd "$(dirname "$0")/.." && pwd)
+. "$src/tests/lib/runner.sh"
+
+pattern=. quick=no list=no keep=no install=yes build=$src/build-test
+usage() {
+	sed -n '2,5s/^# \{0,1\}//p' "$0"
+	exit "$1"
+}
+while [ $# -gt 0 ]; do
+	case $1 in
+	-k) [ $# -ge 2 ] || usage 2; pattern=$2; shift ;;
+	--quick) quick=yes ;;
+	--list) list=yes ;;
+	--keep) keep=yes ;;
+	--no-install) install=no ;;
+	--build) [ $# -ge 2 ] || usage 2; build=$2; shift ;;
+	-h | --help) usage 0 ;;
+	*) echo "tests/run.sh: unknown option '$1'" >&2; usage 2 ;;
+	esac
+	shift
+done
+
+if [ "$list" = yes ]; then
+	list_all
+	exit 0
+fi
+if [ "$(id -u)" != 0 ]; then
+	command -v sudo >/dev/null || { echo "tests/run.sh: needs root, and sudo is not installed" >&2; exit 2; }
+	again=(-k "$pattern" --build "$build")
+	[ "$quick" = yes ] && again+=(--quick)
+	[ "$keep" = yes ] && again+=(--keep)
+	[ "$install" = yes ] || again+=(--no-install)
+	exec sudo bash "$0" "${again[@]}"
+fi
+
+prepare
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+build_with gcc "$build" || { report; exit 1; }
+stage_build "$build" "$stage/build"
+run_units "$build" unit
+run_lints
+run_cases
+if [ "$quick" = no ]; then
+	build_with clang "$build-clang" && run_fuzz "$build-clang"
+	if build_with asan "$build-asan"; then
+		stage_build "$build-asan" "$stage/build-asan"
+		run_units "$build-asan" asan-unit
+		run_sanitized_cases
+	fi
+fi
+report
