@@ -34,8 +34,12 @@ int fsc_fd(const struct fsc *c);    /* poll for POLLHUP: the daemon died */
 pid_t fsc_pid(const struct fsc *c); /* of the daemon, from the socket's credentials */
 int fsc_kill(struct fsc *c);        /* last resort of the kill ladder: SIGKILL to the daemon */
 
-/* Run "sbxfsd init" with these settings; 'pass_fd' >= 0 is a descriptor to read the passphrase
- * from.  Returns the report of volume_create(). */
+/* Run "sbxfsd init" with these settings (taken); 'pass_fd' >= 0 is a descriptor to read the
+ * passphrase from, to its end (a trailing newline does not count).  Settings, all but "path"
+ * optional:
+ *   {"path":WS,"cipher":"auto","quota":{"bytes":0,"files":0},"pad":false,"ring_pages":0,
+ *    "recipients":["sbx-pub-..."]}
+ * Returns the report of volume_create() (fs/volume.h). */
 int fsc_init(json_t *settings, int pass_fd, json_t **ret, struct err *err);
 /* Run "sbxfsd identity": make the identity if there is none, return {"path","public","created"}. */
 int fsc_identity(json_t **ret, struct err *err);

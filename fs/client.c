@@ -1,0 +1,513 @@
+/* How programs reach the daemon of a workspace, and how they start it.
+ *
+ * The name of the daemon's socket stands in WS/lock.  Two programs may start a daemon at the same
+ * moment, and one may call just when the daemon leaves: both show as "nobody answers, but the lock
+ * is held" and pass within milliseconds.  So opening is a loop: ask, start, ask again, until it
+ * answers or a deadline passes.  A lock file left by a killed daemon names a socket that nobody
+ * holds (the kernel frees both), so it is no obstacle. */
+#include "fs/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "config.h"
+
+#define MESSAGE_MAX   65536
+#define LOCK_FILE_MAX 4096
+#define OPEN_WAIT_MS  15000
+
+struct fsc {
+	int fd;
+	int pidfd;
+	pid_t pid;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void sleep_ms(unsigned ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* A reply that says no carries the daemon's own code and sentence. */
+static int reply_check(const json_t *reply, struct err *err)
+{
+	const char *text = "the daemon answered with an error.";
+	uint64_t code = EIO;
+	bool ok = false;
+
+	if (!json_is_object(reply) || json_get_bool(reply, "ok", &ok, NULL) < 0)
+		return err_set(err, -EPROTO, "the daemon sent an answer that is not understood.");
+	if (ok)
+		return 0;
+	(void)json_get_u64(reply, "code", &code, NULL);
+	(void)json_get_str(reply, "error", &text, NULL);
+	if (code == 0 || code > 4095)
+		code = EIO;
+	if (err) {
+		err->code = -(int)code;
+		snprintf(err->text, sizeof(err->text), "%s", text);
+	}
+	return -(int)code;
+}
+
+/* -- finding the daemon -------------------------------------------------------------------- */
+
+/* Who serves it, as far as the lock file knows. -ENOTCONN: nobody, or not readable as such. */
+static int lock_read(int wsfd, char sock[static 64], pid_t *ret_pid)
+{
+	autofree char *text = NULL;
+	autojson json_t *j = NULL;
+	const char *name;
+	uint64_t pid = 0;
+	size_t len;
+
+	if (fd_read_file(wsfd, "lock", LOCK_FILE_MAX, &text, &len, NULL) < 0)
+		return -ENOTCONN;
+	if (json_parse(text, len, "lock", &j, NULL) < 0 ||
+	    json_get_str(j, "socket", &name, NULL) < 0 || json_get_u64(j, "pid", &pid, NULL) < 0)
+		return -ENOTCONN;
+	if (strlen(name) == 0 || strlen(name) >= 64)
+		return -ENOTCONN;
+	strcpy(sock, name);
+	*ret_pid = (pid_t)pid;
+	return 0;
+}
+
+static int socket_connect(const char *name, int *ret)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	size_t len = strlen(name);
+
+	if (fd < 0)
+		return -errno;
+	memcpy(sa.sun_path + 1, name, len);
+	if (connect(fd, (struct sockaddr *)&sa,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) < 0)
+		return errno == ECONNREFUSED || errno == EAGAIN ? -ENOTCONN : -errno;
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+static int hello(struct fsc *c)
+{
+	autojson json_t *reply = NULL;
+	int r = fsc_call(c, json_pack("{s:s}", "op", "hello"), NULL, 0, &reply, NULL, NULL, NULL);
+
+	/* A daemon that was just leaving closes the connection: nobody serves then. */
+	return r < 0 ? -ENOTCONN : 0;
+}
+
+/* One attempt. -ENOTCONN: nobody answers (yet). */
+static int try_connect(int wsfd, const char *ws, struct fsc **ret, struct err *err)
+{
+	char name[64];
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct fsc *c;
+	pid_t pid;
+	int fd = -1;
+	int r = lock_read(wsfd, name, &pid);
+
+	if (r == 0)
+		r = socket_connect(name, &fd);
+	if (r == -ENOTCONN)
+		return err_set(err, r, "workspace '%s' is not served by a daemon.", ws);
+	if (r < 0)
+		return err_set(err, r, "connect to the daemon of '%s'", ws);
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		close(fd);
+		return err_set(err, -ENOMEM, "connect to the daemon of '%s'", ws);
+	}
+	*c = (struct fsc){ .fd = fd, .pidfd = -1 };
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		r = err_set(err, -errno, "ask who serves '%s'", ws);
+	else if (cred.uid != geteuid())
+		r = err_set(err, -EBUSY, "workspace '%s' is served for another user (uid %u).", ws,
+			    cred.uid);
+	if (r == 0) {
+		c->pid = cred.pid;
+		c->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
+		r = hello(c);
+		if (r < 0)
+			err_set(err, r, "the daemon of '%s' does not answer.", ws);
+	}
+	if (r < 0) {
+		fsc_close(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+/* -- starting it ----------------------------------------------------------------------------- */
+
+int fsc_daemon_path(char *ret, size_t size)
+{
+	static const char beside[] = "/../fs/sbxfsd";
+	char exe[4096];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - sizeof(beside));
+	char *slash;
+
+	if (n > 0) {
+		exe[n] = '\0';
+		slash = strrchr(exe, '/');
+		if (slash) {
+			strcpy(slash, beside);
+			if (access(exe, X_OK) == 0)
+				return (size_t)snprintf(ret, size, "%s", exe) < size
+					       ? 0
+					       : -ENAMETOOLONG;
+		}
+	}
+	if ((size_t)snprintf(ret, size, "%s/sbxfsd", SBX_LIBEXECDIR) >= size)
+		return -ENAMETOOLONG;
+	return access(ret, X_OK) < 0 ? -errno : 0;
+}
+
+static int daemon_path(char *ret, size_t size, struct err *err)
+{
+	int r = fsc_daemon_path(ret, size);
+
+	if (r < 0)
+		return err_set(err, r, "the program '%s' of this installation", ret);
+	return 0;
+}
+
+static _Noreturn void exec_daemon(const char *path, char *const *argv)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execv(path, argv);
+	_exit(127);
+}
+
+/* The daemon is a grandchild: init reaps it, and it still has our terminal for the passphrase
+ * until it calls setsid(). */
+static int spawn_detached(const char *path, char *const *argv, int keep_fd)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		pid_t grandchild = fork();
+
+		if (grandchild != 0)
+			_exit(grandchild < 0 ? 1 : 0);
+		if (fcntl(keep_fd, F_SETFD, 0) < 0)
+			_exit(127);
+		exec_daemon(path, argv);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+}
+
+static size_t serve_argv(const struct fsc_options *o, const char *path, const char *fd,
+			 const char *argv[static 12])
+{
+	size_t n = 0;
+
+	argv[n++] = path;
+	argv[n++] = "serve";
+	argv[n++] = "--ready-fd";
+	argv[n++] = fd;
+	if (o->passphrase_file) {
+		argv[n++] = "--passphrase-file";
+		argv[n++] = o->passphrase_file;
+	}
+	if (o->recovery_file) {
+		argv[n++] = "--recovery-file";
+		argv[n++] = o->recovery_file;
+	}
+	if (o->foreground)
+		argv[n++] = "--foreground";
+	argv[n++] = "--";
+	argv[n++] = o->ws;
+	argv[n] = NULL;
+	return n;
+}
+
+/* Start one and wait for its word: ready, or why not. */
+static int daemon_start(const struct fsc_options *o, struct err *err)
+{
+	char path[4096], fdtext[16], buf[8192];
+	const char *argv[16];
+	autojson json_t *reply = NULL;
+	int sv[2], fds[FD_PASS_MAX], r;
+	size_t nfds;
+	ssize_t n;
+
+	r = daemon_path(path, sizeof(path), err);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_set(err, -errno, "start the daemon of '%s'", o->ws);
+	snprintf(fdtext, sizeof(fdtext), "%d", sv[1]);
+	serve_argv(o, path, fdtext, argv);
+	r = spawn_detached(path, (char *const *)argv, sv[1]);
+	close(sv[1]);
+	if (r < 0) {
+		close(sv[0]);
+		return err_set(err, r, "start '%s'", path);
+	}
+	n = fd_recv(sv[0], buf, sizeof(buf), fds, &nfds);
+	close(sv[0]);
+	if (n <= 0)
+		return err_set(err, -EIO, "the daemon of '%s' ended before it was ready.", o->ws);
+	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
+	return r < 0 ? r : reply_check(reply, err);
+}
+
+static int open_ws(const char *ws, int *ret, struct err *err)
+{
+	int fd = open(ws, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return err_set(err, -ENOENT,
+			       "there is no workspace '%s'; make one: sbxctl init %s.", ws, ws);
+	if (fd < 0)
+		return err_set(err, -errno, "open workspace '%s'", ws);
+	*ret = fd;
+	return 0;
+}
+
+int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
+{
+	uint64_t deadline = now_ms() + OPEN_WAIT_MS;
+	autoclose int wsfd = -1;
+	unsigned wait = 2;
+	int r = open_ws(o->ws, &wsfd, err);
+
+	if (r < 0)
+		return r;
+	for (;;) {
+		r = try_connect(wsfd, o->ws, ret, err);
+		if (r != -ENOTCONN || !o->start)
+			return r;
+		r = daemon_start(o, err);
+		if (r < 0 && r != -EBUSY)
+			return r;
+		/* Ready, or another holds the lock and is starting or leaving: ask again. */
+		if (now_ms() >= deadline)
+			return r < 0 ? r
+				     : err_set(err, -EBUSY, "the daemon of '%s' does not answer.",
+					       o->ws);
+		if (r < 0) {
+			sleep_ms(wait);
+			wait = MIN(wait * 2, 200u);
+		}
+	}
+}
+
+void fsc_close(struct fsc *c)
+{
+	if (!c)
+		return;
+	if (c->fd >= 0)
+		close(c->fd);
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	free(c);
+}
+
+/* -- requests -------------------------------------------------------------------------------- */
+
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+static int call_receive(struct fsc *c, json_t **ret, int *fds, size_t *nfds, struct err *err)
+{
+	autofree char *buf = malloc(MESSAGE_MAX);
+	autojson json_t *reply = NULL;
+	ssize_t n;
+	int r;
+
+	if (!buf)
+		return err_set(err, -ENOMEM, "read the daemon's answer");
+	n = fd_recv(c->fd, buf, MESSAGE_MAX, fds, nfds);
+	if (n < 0)
+		return err_set(err, (int)n, "read the daemon's answer");
+	if (n == 0)
+		return err_set(err, -ENOTCONN, "the daemon ended while it was asked.");
+	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
+	if (r == 0)
+		r = reply_check(reply, err);
+	if (r < 0) {
+		close_all(fds, *nfds);
+		*nfds = 0;
+		return r;
+	}
+	*ret = take_ptr(reply);
+	return 0;
+}
+
+int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json_t **ret, int *fds,
+	     size_t *ret_nfds, struct err *err)
+{
+	autofree char *text = req ? json_canonical(req) : NULL;
+	autojson json_t *reply = NULL;
+	int got[FD_PASS_MAX], r;
+	size_t ngot = 0;
+
+	json_decref(req);
+	if (!text)
+		return err_set(err, -ENOMEM, "make a request");
+	if (strlen(text) > MESSAGE_MAX)
+		return err_set(err, -EMSGSIZE, "the request is larger than %d bytes.", MESSAGE_MAX);
+	r = fd_send(c->fd, text, strlen(text), send_fds, nsend);
+	if (r < 0)
+		return err_set(err, r == -EPIPE ? -ENOTCONN : r, "the daemon does not answer.");
+	r = call_receive(c, &reply, got, &ngot, err);
+	if (r < 0)
+		return r;
+	if (fds)
+		memcpy(fds, got, sizeof(got));
+	else
+		close_all(got, ngot);
+	if (ret_nfds)
+		*ret_nfds = ngot;
+	if (ret)
+		*ret = take_ptr(reply);
+	return 0;
+}
+
+int fsc_fd(const struct fsc *c)
+{
+	return c->fd;
+}
+
+pid_t fsc_pid(const struct fsc *c)
+{
+	return c->pid;
+}
+
+int fsc_kill(struct fsc *c)
+{
+	if (c->pidfd < 0)
+		return -ESRCH;
+	return syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
+}
+
+/* -- one-shot commands of sbxfsd --------------------------------------------------------------- */
+
+/* fds[0], fds[1]: become stdin and stdout; pass_fd >= 0 becomes descriptor 3. */
+static _Noreturn void exec_command(const char *path, char *const *argv, const int fds[static 2],
+				   int pass_fd)
+{
+	/* Out of the way of 0, 1 and 3 first: any of them may be any number. */
+	int in = fcntl(fds[0], F_DUPFD_CLOEXEC, 10), out = fcntl(fds[1], F_DUPFD_CLOEXEC, 10);
+	int pass = pass_fd < 0 ? -1 : fcntl(pass_fd, F_DUPFD_CLOEXEC, 10);
+
+	if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0)
+		_exit(127);
+	if (pass_fd >= 0 && (pass < 0 || dup2(pass, 3) < 0))
+		_exit(127);
+	exec_daemon(path, argv);
+}
+
+static int read_report(int fd, json_t **ret, struct err *err)
+{
+	autofree char *buf = malloc(MESSAGE_MAX);
+	autojson json_t *reply = NULL;
+	ssize_t n = buf ? fd_read_full(fd, buf, MESSAGE_MAX) : -ENOMEM;
+	int r;
+
+	if (n < 0)
+		return err_set(err, (int)n, "read the report of sbxfsd");
+	if (n == 0)
+		return err_set(err, -EIO, "sbxfsd ended without a report.");
+	r = json_parse(buf, (size_t)n, "the report of sbxfsd", &reply, err);
+	if (r == 0)
+		r = reply_check(reply, err);
+	if (r == 0)
+		*ret = take_ptr(reply);
+	return r;
+}
+
+static int run_command(const char *verb, const char *input, int pass_fd, json_t **ret,
+		       struct err *err)
+{
+	char path[4096];
+	const char *argv[] = { path, verb, pass_fd >= 0 ? "--passphrase-fd" : NULL, "3", NULL };
+	int in[2], out[2], r, status;
+	pid_t child;
+
+	r = daemon_path(path, sizeof(path), err);
+	if (r < 0)
+		return r;
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return err_set(err, -errno, "start '%s'", path);
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		close_all(in, 2);
+		return err_set(err, -errno, "start '%s'", path);
+	}
+	child = fork();
+	if (child == 0)
+		exec_command(path, (char *const *)argv, (int[]){ in[0], out[1] }, pass_fd);
+	close(in[0]);
+	close(out[1]);
+	if (child < 0)
+		r = err_set(err, -errno, "start '%s'", path);
+	/* Settings are far smaller than a pipe: this neither blocks nor, sbxfsd reading them before
+	 * it can fail, meets a closed pipe. */
+	if (r == 0 && input)
+		r = fd_write_full(in[1], input, strlen(input));
+	close(in[1]);
+	if (r == 0)
+		r = read_report(out[0], ret, err);
+	close(out[0]);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+int fsc_init(json_t *settings, int pass_fd, json_t **ret, struct err *err)
+{
+	autofree char *text = settings ? json_canonical(settings) : NULL;
+
+	json_decref(settings);
+	if (!text || strlen(text) > MESSAGE_MAX)
+		return err_set(err, -EINVAL, "the settings are missing or too large.");
+	return run_command("init", text, pass_fd, ret, err);
+}
+
+int fsc_identity(json_t **ret, struct err *err)
+{
+	return run_command("identity", NULL, -1, ret, err);
+}
