@@ -1,0 +1,172 @@
+/* What is mounted, from /proc/self/mountinfo: also mounts whose daemon is dead, which every system
+ * call on their paths would answer with ENOTCONN. */
+#include "shell/ctl_mounts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+
+#define FSTYPE "fuse.sbx"
+
+/* "\040" and friends back to bytes, in place. */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+/* One line of mountinfo: "id parent dev root MOUNTPOINT options [tags] - FSTYPE source ...". */
+static bool parse_line(char *line, char **point, char **fstype)
+{
+	char *save, *word = strtok_r(line, " \n", &save);
+
+	for (int i = 0; word && i < 4; i++)
+		word = strtok_r(NULL, " \n", &save);
+	*point = word;
+	while (word && strcmp(word, "-") != 0)
+		word = strtok_r(NULL, " \n", &save);
+	*fstype = word ? strtok_r(NULL, " \n", &save) : NULL;
+	if (!*fstype)
+		return false;
+	unescape(*point);
+	return true;
+}
+
+int mounts_each(mounts_fn *fn, void *arg)
+{
+	autofclose FILE *f = fopen("/proc/self/mountinfo", "re");
+	autofree char *line = NULL;
+	size_t size = 0;
+	int r = 0;
+
+	if (!f)
+		return -errno;
+	while (r == 0 && getline(&line, &size, f) >= 0) {
+		char *point, *fstype;
+
+		if (parse_line(line, &point, &fstype) && !strcmp(fstype, FSTYPE))
+			r = fn(point, arg);
+	}
+	return r;
+}
+
+static int is_same(const char *point, void *arg)
+{
+	return !strcmp(point, arg);
+}
+
+bool mounts_has(const char *path)
+{
+	return mounts_each(is_same, (void *)path) > 0;
+}
+
+bool mounts_is_dead(const char *path)
+{
+	struct statfs st;
+
+	return statfs(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+/* Does the link lead to 'dir' or below it? */
+static bool link_below(int dirfd, const char *link, const char *dir)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dirfd, link, target, sizeof(target) - 1);
+	size_t len = strlen(dir);
+
+	if (n < (ssize_t)len)
+		return false;
+	target[n] = '\0';
+	return !strncmp(target, dir, len) && (target[len] == '/' || !target[len]);
+}
+
+static bool any_fd_below(int procfd, const char *dir)
+{
+	int fd = openat(procfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.' && link_below(dirfd(d), e->d_name, dir))
+			return true;
+	return false;
+}
+
+static bool any_map_below(int procfd, const char *dir)
+{
+	int fd = openat(procfd, "maps", O_RDONLY | O_CLOEXEC);
+	autofclose FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	autofree char *line = NULL;
+	size_t size = 0, len = strlen(dir);
+
+	if (!f && fd >= 0)
+		close(fd);
+	while (f && getline(&line, &size, f) >= 0) {
+		const char *path = strchr(line, '/');
+
+		if (path && !strncmp(path, dir, len) && path[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+static const char *how_busy(int procfd, const char *dir)
+{
+	if (link_below(procfd, "cwd", dir))
+		return "its working directory is there";
+	if (any_fd_below(procfd, dir))
+		return "it has files open there";
+	if (link_below(procfd, "exe", dir) || any_map_below(procfd, dir))
+		return "it runs or maps a file there";
+	return link_below(procfd, "root", dir) ? "its root is there" : NULL;
+}
+
+bool mounts_find_user(const char *dir, char *ret, size_t size)
+{
+	autoclosedir DIR *proc = opendir("/proc");
+	struct dirent *e;
+
+	while (proc && (e = readdir(proc))) {
+		autoclose int fd = -1;
+		char comm[64] = "", name[32], safe[128];
+		const char *how;
+		ssize_t n;
+		int cfd;
+
+		if (e->d_name[0] < '1' || e->d_name[0] > '9')
+			continue;
+		snprintf(name, sizeof(name), "%s", e->d_name);
+		fd = openat(dirfd(proc), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		how = fd >= 0 ? how_busy(fd, dir) : NULL;
+		if (!how)
+			continue;
+		cfd = openat(fd, "comm", O_RDONLY | O_CLOEXEC);
+		n = cfd >= 0 ? read(cfd, comm, sizeof(comm) - 1) : 0;
+		if (cfd >= 0)
+			close(cfd);
+		comm[n > 0 ? n - 1 : 0] = '\0';
+		str_printable(comm, safe, sizeof(safe));
+		snprintf(ret, size, "process %s (%s): %s", name, safe, how);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,30 @@
+/* The options of sbx-shell: what its table fills and shell/plan_build.c reads. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "shell/opt.h"
+
+/* The limits that a command line, a profile and a workspace may each set.  Keys of workspace.json
+ * are the option names with "_" for "-". */
+struct limit_opts {
+	struct opt_u64 time, grace, cpu_time, memory, cpus, pids;
+	struct opt_u64 tmp, shm, home_size, output, fsize, nofile;
+};
+
+struct sbx_shell_opts {
+	struct limit_opts limits;
+	const char *home;        /* "private", "persist" or NULL */
+	const char *net;         /* "none" or NULL */
+	struct opt_list ro, env;
+	const char *cwd;
+	struct opt_u64 uid;
+	const char *profile;     /* NULL = default */
+	bool allow_degraded;
+	const char *result;
+	bool quiet;
+	const char *passphrase_file, *recovery_file;
+};
+
+/* One command, NULL-ended. Its rows also parse the values of limits in workspace.json. */
+extern const struct opt_command *const sbx_shell_commands[];
