@@ -1,4 +1,5 @@
-/* Without libFuzzer a fuzz target replays files: each argument is a file, or a directory of them. */
+/* Without libFuzzer a fuzz target replays files: each argument is a file, or a directory of them.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ static void replay_file(const char *path)
 	uint8_t *data = malloc(cap);
 
 	if (f && data) {
-		/* An exact heap copy, so that the address sanitizer sees the first byte too many. */
+		/* An exact heap copy, so that the address sanitizer sees the first byte too many.
+		 */
 		len = fread(data, 1, cap, f);
 		uint8_t *exact = malloc(len ? len : 1);
 

@@ -119,7 +119,8 @@ build_with() { # gcc|clang|asan DIR
 # Only what runs is copied, in the layout in which the programs find each other.
 stage_build() { # FROM TO
 	local d
-	for d in shell fs tests tests/escape; do
+	for d in shell fs tests/escape; do
+		[ -d "$1/$d" ] || continue
 		mkdir -p "$2/$d"
 		find "$1/$d" -maxdepth 1 -type f -perm -100 ! -name '*.so*' -exec cp {} "$2/$d/" \;
 		find "$1/$d" -maxdepth 1 -type f \( -name '*.1' -o -name '*.8' -o -name '*.bash' -o -name '*.zsh' \
@@ -185,14 +186,16 @@ find_cases() {
 
 list_all() {
 	local c as f
-	for f in "$src"/tests/unit/test_*.c; do f=$(basename "$f" .c); echo "unit/${f#test_}"; done
-	for f in "$src"/tests/lint/*.sh; do echo "lint/$(basename "$f" .sh)"; done
-	for f in "$src"/tests/fuzz/fuzz_*.c; do
-		[ -e "$f" ] && f=$(basename "$f" .c) && echo "fuzz/${f#fuzz_}"
-	done
-	find_cases | while read -r c; do
-		for as in $(header "$src/tests/cases/$c" run); do echo "${c%.*} [$as]"; done
-	done | grep -E -- "$pattern"
+	{
+		for f in "$src"/tests/unit/test_*.c; do f=$(basename "$f" .c); echo "unit/${f#test_}"; done
+		for f in "$src"/tests/lint/*.sh; do echo "lint/$(basename "$f" .sh)"; done
+		for f in "$src"/tests/fuzz/fuzz_*.c; do
+			[ -e "$f" ] && f=$(basename "$f" .c) && echo "fuzz/${f#fuzz_}"
+		done
+		find_cases | while read -r c; do
+			for as in $(header "$src/tests/cases/$c" run); do echo "${c%.*} [$as]"; done
+		done
+	} | grep -E -- "$pattern"
 }
 
 # One word of "# needs:". Prints why not.
@@ -231,7 +234,7 @@ as_user() { # root|user CMD..
 
 run_case() { # FILE AS BUILD PREFIX
 	local file=$stage/src/tests/cases/$1 as=$2 id="$4${1%.*} [$2]" start=$EPOCHREALTIME
-	local out=$stage/out work limit rc why word
+	local out=$stage/out work limit rc why word shell=bash
 	for word in $(header "$file" needs); do
 		why=$(have_need "$word" "$as") || { result skip "$id" "" "$why"; return; }
 	done
@@ -240,14 +243,14 @@ run_case() { # FILE AS BUILD PREFIX
 	mkdir "$work/cwd" "$work/tmp"
 	[ "$as" = root ] || chown -R "$user:" "$work"
 	chmod 755 "$work" "$work/cwd"
-	case $file in *.py) set -- /usr/bin/python3 ;; *) set -- bash ;; esac
+	case $file in *.py) shell=/usr/bin/python3 ;; esac
 	cgroups_now >"$stage/cgroups"
 	as_user "$as" env -i -C "$work/cwd" \
 		PATH="$3/shell:$PATH" HOME="$work/cwd" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 TERM=xterm-256color \
 		SBX_BUILD="$3" SBX_SRC="$stage/src" MODE="$as" CASE="$id" SBX_CGROUP="$(cgroup_root)" \
 		PYTHONPATH="$stage/src/tests/lib" PYTHONDONTWRITEBYTECODE=1 \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		setsid --wait timeout -k 5 "${limit:-60}" "$@" "$file" </dev/null >"$out" 2>&1
+		setsid --wait timeout -k 5 "${limit:-60}" "$shell" "$file" </dev/null >"$out" 2>&1
 	rc=$?
 	if why=$(leftovers "$work") && [ -n "$why" ]; then
 		printf 'left behind:\n%s\n' "$why" >>"$out"

@@ -38,7 +38,7 @@ for f in $sources; do
 done
 
 marks='TO''DO|FIX''ME|X''XX|HA''CK'
-paths='/wo''rk/|/ho''me/[a-rt-z]|/ro''ot/'
+paths='(^|[^A-Za-z0-9_.}])/(wo''rk/|ho''me/[a-rt-z]|ro''ot/)'
 texts=$(git ls-files 2>/dev/null | grep -vE '^tests/data/|\.(bin|png)$')
 [ -n "$texts" ] || texts=$(find . -type f -not -path './build*' -not -path './.git/*' -not -path './tests/data/*')
 # shellcheck disable=SC2086
