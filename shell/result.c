@@ -1,0 +1,232 @@
+#include "shell/result.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/str.h"
+
+static void say(struct run_verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void say(struct run_verdict *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->reason, sizeof(v->reason), fmt, ap);
+	va_end(ap);
+}
+
+static const char *signal_name(int sig)
+{
+	const char *name = sigabbrev_np(sig);
+
+	return name ? name : "?";
+}
+
+/* 128+N, or the code that the command left with. */
+static int own_code(const struct run_facts *f)
+{
+	if (!f->ended)
+		return 128 + SIGKILL;
+	return f->end.exited ? f->end.exit_code : 128 + f->end.signal;
+}
+
+static void judge_time(const struct run_facts *f, struct run_verdict *v)
+{
+	bool cpu = f->cause == CAUSE_CPU_TIME;
+	char text[24];
+
+	format_duration(cpu ? f->limits.cpu_time_ms : f->limits.time_ms, text);
+	v->word = cpu ? "cpu_timeout" : "timeout";
+	v->exit_code = EXIT_TIME;
+	v->option = cpu ? "--cpu-time" : "--time";
+	say(v, "%s limit of %s reached", cpu ? "CPU time" : "wall clock", text);
+}
+
+static void judge_memory(const struct run_facts *f, struct run_verdict *v)
+{
+	char text[24];
+
+	format_size(f->limits.memory_bytes, text);
+	v->word = "oom";
+	v->exit_code = EXIT_MEMORY;
+	v->option = "--memory";
+	if (f->limits.memory_bytes)
+		say(v, "memory limit of %s reached", text);
+	else
+		say(v, "the machine ran out of memory");
+}
+
+static void judge_output(const struct run_facts *f, struct run_verdict *v)
+{
+	char text[24];
+
+	format_size(f->limits.output_bytes, text);
+	v->word = "output_limit";
+	v->exit_code = own_code(f);
+	v->option = "--output";
+	say(v, "output limit of %s reached", text);
+}
+
+/* The command ended by a signal that nobody here sent. */
+static void judge_signal(const struct run_facts *f, struct run_verdict *v)
+{
+	int sig = f->end.signal;
+	char text[24];
+
+	v->word = "signal";
+	v->exit_code = 128 + sig;
+	if (sig == SIGKILL && f->usage.oom_kills) {
+		judge_memory(f, v);
+	} else if (sig == SIGSYS) {
+		v->word = "seccomp";
+		say(v, "ended by a system call that the sandbox does not allow (SIGSYS)");
+	} else if (sig == SIGXCPU && f->limits.cpu_time_ms) {
+		struct run_facts cpu = *f;
+
+		cpu.cause = CAUSE_CPU_TIME;
+		judge_time(&cpu, v);
+	} else if (sig == SIGXFSZ) {
+		v->word = "quota";
+		v->option = "--fsize";
+		format_size(f->limits.fsize_bytes, text);
+		say(v, "file size limit of %s reached (SIGXFSZ)", text);
+	} else if (f->usage.pids_max_hits) {
+		v->word = "pids";
+		v->option = "--pids";
+		say(v, "limit of %llu processes reached, then ended by SIG%s",
+		    (unsigned long long)f->limits.pids, signal_name(sig));
+	} else {
+		say(v, "ended by SIG%s", signal_name(sig));
+	}
+}
+
+static void judge_own_end(const struct run_facts *f, struct run_verdict *v)
+{
+	if (!f->end.exited) {
+		judge_signal(f, v);
+		return;
+	}
+	v->exit_code = f->end.exit_code;
+	v->word = v->exit_code == 0 ? "ok" : "exit";
+}
+
+void result_judge(const struct run_facts *f, struct run_verdict *ret)
+{
+	*ret = (struct run_verdict){ .word = "setup", .exit_code = EXIT_SETUP };
+	switch (f->cause) {
+	case CAUSE_NONE:
+		judge_own_end(f, ret);
+		break;
+	case CAUSE_SETUP:
+		say(ret, "%s", f->setup_error);
+		break;
+	case CAUSE_EXEC:
+		ret->exit_code = f->exec_errno == ENOENT ? EXIT_NOENT : EXIT_NOEXEC;
+		say(ret, "%s", f->setup_error);
+		break;
+	case CAUSE_TIME:
+	case CAUSE_CPU_TIME:
+		judge_time(f, ret);
+		break;
+	case CAUSE_MEMORY:
+		judge_memory(f, ret);
+		break;
+	case CAUSE_OUTPUT:
+		judge_output(f, ret);
+		break;
+	case CAUSE_FS_LOST:
+		/* Not the command's doing: what it wrote last may be missing. */
+		ret->word = "fs_lost";
+		say(ret, "the filesystem daemon of the workspace ended");
+		break;
+	case CAUSE_SIGNAL:
+		ret->word = "signal";
+		ret->exit_code = 128 + f->cause_signal;
+		say(ret, "sbx-shell was ended by SIG%s", signal_name(f->cause_signal));
+		break;
+	case CAUSE_ESCAPE:
+		ret->word = "signal";
+		ret->exit_code = 128 + SIGKILL;
+		say(ret, "ended from the keyboard (^] three times)");
+		break;
+	}
+}
+
+/* 0 means "no limit" in a plan and null in JSON. */
+static json_t *limit_json(const struct run_facts *f, uint64_t value)
+{
+	return f->have_limits && value ? json_integer((json_int_t)value) : json_null();
+}
+
+static json_t *limits_json(const struct run_facts *f)
+{
+	const struct plan_limits *l = &f->limits;
+	json_t *cpus = f->have_limits && l->cpu_milli ? json_real((double)l->cpu_milli / 1000)
+						      : json_null();
+
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "time_ms",
+		limit_json(f, l->time_ms), "grace_ms",
+		f->have_limits ? json_integer((json_int_t)l->grace_ms) : json_null(), "cpu_time_ms",
+		limit_json(f, l->cpu_time_ms), "memory_bytes", limit_json(f, l->memory_bytes),
+		"cpus", cpus, "pids", limit_json(f, l->pids), "tmp_bytes",
+		limit_json(f, l->tmp_bytes), "shm_bytes", limit_json(f, l->shm_bytes), "home_bytes",
+		limit_json(f, l->home_bytes), "output_bytes", limit_json(f, l->output_bytes),
+		"fsize_bytes", limit_json(f, l->fsize_bytes), "nofile", limit_json(f, l->nofile));
+}
+
+static json_t *isolation_json(const struct sandbox_isolation *i)
+{
+	return json_pack("{s:b, s:b, s:i, s:s, s:b, s:s}", "user_namespace", i->user_namespace,
+			 "seccomp", i->seccomp, "landlock", i->landlock, "cgroup",
+			 i->cgroup[0] ? i->cgroup : "none", "no_new_privs", i->no_new_privs,
+			 "network", i->network[0] ? i->network : "none");
+}
+
+static json_t *degraded_json(const struct sandbox_isolation *i)
+{
+	json_t *list = json_array();
+
+	for (unsigned n = 0; list && n < i->ndegraded && n < ARRAY_LEN(i->degraded); n++)
+		json_array_append_new(list, json_string(i->degraded[n]));
+	return list;
+}
+
+/* A sentence can carry bytes of a file name that are not UTF-8: JSON cannot. */
+static json_t *reason_json(const char *reason)
+{
+	char safe[2 * sizeof(((struct run_verdict *)0)->reason)];
+
+	if (!reason[0])
+		return json_null();
+	str_printable(reason, safe, sizeof(safe));
+	return json_string(safe);
+}
+
+json_t *result_json(const struct run_facts *f, const struct run_verdict *v)
+{
+	json_t *code = f->ended && f->end.exited ? json_integer(f->end.exit_code) : json_null();
+	json_t *sig = f->ended && !f->end.exited ? json_integer(f->end.signal) : json_null();
+	const struct sandbox_usage *u = &f->usage;
+
+	if (f->cause == CAUSE_EXEC) {
+		json_decref(code);
+		code = json_integer(v->exit_code);
+	}
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, "
+			 "s:o}",
+			 "run", f->run_id, "verdict", v->word, "exit_code", code, "signal", sig,
+			 "reason", reason_json(v->reason), "wall_ms", (json_int_t)f->wall_ms,
+			 "cpu_ms", (json_int_t)u->cpu_ms, "max_memory_bytes",
+			 (json_int_t)u->max_memory_bytes, "oom_kills", (json_int_t)u->oom_kills,
+			 "pids_max_hits", (json_int_t)u->pids_max_hits, "stdout_bytes",
+			 (json_int_t)f->stdout_bytes, "stderr_bytes", (json_int_t)f->stderr_bytes,
+			 "limits", limits_json(f), "isolation", isolation_json(&f->isolation),
+			 "degraded", degraded_json(&f->isolation));
+}
