@@ -1,4 +1,4 @@
-/* Slots, identities, texts and suites. */
+/* Slots, identities, texts and ciphers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "keys/prompt.h"
 #include "keys/secret.h"
 #include "keys/slot.h"
-#include "keys/suite.h"
+#include "keys/cipher.h"
 #include "keys/text.h"
 #include "tests/check.h"
 
@@ -250,20 +250,20 @@ static void slots_by_recipient(struct identity *owner)
 	identity_free(third);
 }
 
-static void suites(void)
+static void ciphers(void)
 {
-	CHECK_EQ(suite_by_name("xchacha20"), SUITE_XCHACHA20);
-	CHECK_EQ(suite_by_name("aes-gcm"), SUITE_AES_GCM);
-	CHECK_EQ(suite_by_name("aegis"), SUITE_AEGIS);
-	CHECK_EQ(suite_by_name("des"), 0);
-	CHECK(suite_name(0) == NULL);
-	CHECK(suite_name(4) == NULL);
-	CHECK(suite_available(SUITE_XCHACHA20, NULL));
-	for (uint8_t i = 1; i <= SUITE_MAX; i++) {
-		unsigned speed = suite_measure(i, 5);
+	CHECK_EQ(cipher_by_name("xchacha20"), CIPHER_XCHACHA20);
+	CHECK_EQ(cipher_by_name("aes-gcm"), CIPHER_AES_GCM);
+	CHECK_EQ(cipher_by_name("aegis"), CIPHER_AEGIS);
+	CHECK_EQ(cipher_by_name("des"), 0);
+	CHECK(cipher_name(0) == NULL);
+	CHECK(cipher_name(4) == NULL);
+	CHECK(cipher_available(CIPHER_XCHACHA20, NULL));
+	for (uint8_t i = 1; i <= CIPHER_MAX; i++) {
+		unsigned speed = cipher_measure(i, 5);
 
-		CHECK_EQ(speed > 0, suite_available(i, NULL));
-		printf("%s: %u MB/s\n", suite_name(i), speed);
+		CHECK_EQ(speed > 0, cipher_available(i, NULL));
+		printf("%s: %u MB/s\n", cipher_name(i), speed);
 	}
 }
 
@@ -316,7 +316,7 @@ int main(void)
 	identity_damage();
 	slots_by_recipient(id);
 	identity_free(id);
-	suites();
+	ciphers();
 	passphrases();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	CHECK_EQ(system(cmd), 0);
