@@ -48,7 +48,7 @@ int ctl_usage(const char *fmt, ...)
 
 /* The daemon would refuse as well; said here, the sentence comes at once and before any question
  * for a passphrase. */
-static int check_workspace(const char *ws, struct err *err)
+int ctl_check_workspace(const char *ws, struct err *err)
 {
 	autofree char *file = str_printf("%s/workspace.json", ws);
 	struct stat st;
@@ -75,7 +75,7 @@ int ctl_open(const char *ws, const struct ctl_common *c, struct fsc **ret, struc
 		.recovery_file = c->recovery_file,
 		.start = true,
 	};
-	int r = check_workspace(ws, err);
+	int r = ctl_check_workspace(ws, err);
 
 	if (r < 0)
 		return r;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/str.h"
 
 #define FSTYPE "fuse.sbx"
@@ -140,6 +142,19 @@ static const char *how_busy(int procfd, const char *dir)
 	return link_below(procfd, "root", dir) ? "its root is there" : NULL;
 }
 
+/* "process 12 (bash)" */
+static void name_process(const char *pid, int procfd, char *ret, size_t size)
+{
+	autofree char *comm = NULL;
+	char safe[128] = "?";
+
+	if (fd_read_attr(procfd, "comm", &comm) == 0) {
+		comm[strcspn(comm, "\n")] = '\0';
+		str_printable(comm, safe, sizeof(safe));
+	}
+	snprintf(ret, size, "process %s (%s)", pid, safe);
+}
+
 bool mounts_find_user(const char *dir, char *ret, size_t size)
 {
 	autoclosedir DIR *proc = opendir("/proc");
@@ -147,25 +162,17 @@ bool mounts_find_user(const char *dir, char *ret, size_t size)
 
 	while (proc && (e = readdir(proc))) {
 		autoclose int fd = -1;
-		char comm[64] = "", name[32], safe[128];
 		const char *how;
-		ssize_t n;
-		int cfd;
+		char name[200];
 
 		if (e->d_name[0] < '1' || e->d_name[0] > '9')
 			continue;
-		snprintf(name, sizeof(name), "%s", e->d_name);
-		fd = openat(dirfd(proc), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = openat(dirfd(proc), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		how = fd >= 0 ? how_busy(fd, dir) : NULL;
 		if (!how)
 			continue;
-		cfd = openat(fd, "comm", O_RDONLY | O_CLOEXEC);
-		n = cfd >= 0 ? read(cfd, comm, sizeof(comm) - 1) : 0;
-		if (cfd >= 0)
-			close(cfd);
-		comm[n > 0 ? n - 1 : 0] = '\0';
-		str_printable(comm, safe, sizeof(safe));
-		snprintf(ret, size, "process %s (%s): %s", name, safe, how);
+		name_process(e->d_name, fd, name, sizeof(name));
+		snprintf(ret, size, "%s: %s", name, how);
 		return true;
 	}
 	return false;

@@ -42,7 +42,7 @@ void out_json(const json_t *j)
 }
 
 /* printf into a heap string that can do a terminal no harm; NULL when out of memory. */
-static char *printable(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *printable(const char *fmt, va_list ap)
 {
 	autofree char *raw = NULL;
 	char *safe;

@@ -57,9 +57,12 @@ struct ctl_common {
 	{                                                                                          \
 		"recovery-file", 0, OPT_STRING, offsetof(struct ctl_common, recovery_file),        \
 			"FILE", NULL, .help = "Read a recovery key from FILE.",                    \
-			.complete = COMPLETE_FILE                                                  \
+				      .complete = COMPLETE_FILE                                    \
 	}
-#define CTL_OPT_END { .name = NULL }
+#define CTL_OPT_END                                                                                \
+	{                                                                                          \
+		.name = NULL                                                                       \
+	}
 
 /* The exit code for a negative errno. */
 int ctl_exit_code(int r);
@@ -78,11 +81,15 @@ static inline void ctl_cleanup_fsc(struct fsc **c)
 /* Connect to the daemon of the workspace, starting it when nobody serves it. 'ws' must be a
  * directory with a workspace.json: otherwise a sentence that says so. */
 int ctl_open(const char *ws, const struct ctl_common *c, struct fsc **ret, struct err *err);
+/* Is it a directory with a workspace.json? */
+int ctl_check_workspace(const char *ws, struct err *err);
 /* A request without descriptors; 'req' is taken (NULL = out of memory). */
 int ctl_call(struct fsc *c, json_t *req, json_t **ret, struct err *err);
 /* Open, call, close: for verbs that ask one thing. */
-int ctl_ask(const char *ws, const struct ctl_common *c, json_t *req, json_t **ret,
-	    struct err *err);
+int ctl_ask(const char *ws, const struct ctl_common *c, json_t *req, json_t **ret, struct err *err);
+
+/* The status (doc/control.md) of every daemon of this user, each with its "pid". */
+json_t *ctl_served(void);
 
 /* Members of replies that came from our own daemon: a missing one reads as "" or 0. */
 const char *ctl_str(const json_t *obj, const char *path);
@@ -108,6 +115,6 @@ void out_cell(struct out_table *t, const char *fmt, ...) __attribute__((format(p
 void out_table_print(struct out_table *t);
 void out_table_free(struct out_table *t);
 
-/* Read a passphrase into a pipe: from 'file' (its first line), or by asking on the terminal twice. Returns
- * the read end, owned by the caller. */
+/* Read a passphrase into a pipe: from 'file' (its first line), or by asking on the terminal twice.
+ * Returns the read end, owned by the caller. */
 int ctl_passphrase_pipe(const char *file, const char *what, struct err *err);

@@ -1,0 +1,101 @@
+/* sbxctl doctor: what this host offers, each layer tried. */
+#include "shell/sbxctl.h"
+
+#include <string.h>
+
+#include "sandbox/probe.h"
+#include "shell/doctor_host.h"
+
+#define ROWS_MAX 64
+
+static const struct opt table[] = { CTL_OPT_JSON, CTL_OPT_END };
+
+static const struct {
+	const char *word;
+	enum out_color color;
+} states[] = {
+	[PROBE_OK] = { "ok", OUT_GREEN },
+	[PROBE_DEGRADED] = { "degraded", OUT_YELLOW },
+	[PROBE_MISSING] = { "missing", OUT_RED },
+};
+
+static void print_row(const struct probe_result *r)
+{
+	printf("%s%-8s%s  %-20s  %s\n", out_on(states[r->state].color), states[r->state].word,
+	       out_off(), r->name, r->detail);
+	if (r->state != PROBE_OK && r->fix[0])
+		printf("%-8s  %-20s  fix: %s\n", "", "", r->fix);
+}
+
+static void print_rows(const struct probe_result *rows, size_t n, const size_t count[static 3])
+{
+	for (size_t i = 0; i < n; i++)
+		print_row(&rows[i]);
+	if (count[PROBE_MISSING])
+		printf("\n%zu missing, %zu degraded, %zu ok: what is missing stops runs or "
+		       "mounts\n",
+		       count[PROBE_MISSING], count[PROBE_DEGRADED], count[PROBE_OK]);
+	else if (count[PROBE_DEGRADED])
+		printf("\n%zu degraded, %zu ok: what is degraded needs --allow-degraded, or is "
+		       "done "
+		       "without\n",
+		       count[PROBE_DEGRADED], count[PROBE_OK]);
+	else
+		printf("\nAll there.\n");
+}
+
+static void print_rows_json(const struct probe_result *rows, size_t n, bool ok)
+{
+	autojson json_t *list = json_array(), *all = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", rows[i].name,
+						      "state", states[rows[i].state].word, "detail",
+						      rows[i].detail, "fix", rows[i].fix));
+	all = json_pack("{s:b, s:O}", "ok", ok, "checks", list);
+	out_json(all);
+}
+
+static int doctor_run(void *opts, int argc, char **argv)
+{
+	const struct ctl_common *o = opts;
+	struct probe_result rows[ROWS_MAX] = { 0 };
+	size_t count[3] = { 0 }, n;
+
+	(void)argc;
+	(void)argv;
+	n = probe_host(rows, ROWS_MAX / 2);
+	n += doctor_host(rows + n, ROWS_MAX - n);
+	for (size_t i = 0; i < n; i++)
+		count[rows[i].state]++;
+	if (o->json)
+		print_rows_json(rows, n, count[PROBE_OK] == n);
+	else
+		print_rows(rows, n, count);
+	if (count[PROBE_MISSING])
+		return CTL_NO_SUPPORT;
+	return count[PROBE_DEGRADED] ? CTL_FAILED : CTL_OK;
+}
+
+static const struct opt_example doctor_examples[] = {
+	{ "sbxctl doctor", "What is there, what is missing, and what to do about it." },
+	{ NULL, NULL },
+};
+
+const struct opt_command cmd_doctor = {
+	.name = "doctor",
+	.args = "",
+	.summary = "try each layer that sbx needs of this host, and say what to do",
+	.description =
+		"Every row was tried just now, as the user who asks, and left nothing behind. "
+		"'missing' stops runs or mounts; 'degraded' works with less, and what weakens a "
+		"run "
+		"needs --allow-degraded there. Exits 0 when all is there, 1 when something is "
+		"degraded, 6 when something is missing.",
+	.opts = table,
+	.examples = doctor_examples,
+	.min_args = 0,
+	.max_args = 0,
+	.run = doctor_run,
+	.opts_size = sizeof(struct ctl_common),
+};

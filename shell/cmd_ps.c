@@ -1,0 +1,228 @@
+/* sbxctl ps, kill: the runs that are going on, of this user, in any workspace. */
+#include "shell/sbxctl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/str.h"
+
+#define KILL_WAIT_MS 15000 /* the grace of a run is 2 s unless asked otherwise */
+
+struct kill_opts {
+	struct ctl_common common;
+	bool now;
+};
+
+static const struct opt ps_table[] = { CTL_OPT_JSON, CTL_OPT_END };
+
+static const struct opt kill_table[] = {
+	{ "now", 0, OPT_FLAG, offsetof(struct kill_opts, now), NULL, NULL,
+	  .help = "Do not give the run its grace: end it at once." },
+	CTL_OPT_JSON,
+	CTL_OPT_END,
+};
+
+/* The supervisor's command line, blanks between the words; "" when it cannot be read. */
+static void command_of(uint64_t pid, char *out, size_t size)
+{
+	char path[64];
+	autofree char *text = NULL;
+	size_t n = 0;
+
+	out[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%llu/cmdline", (unsigned long long)pid);
+	if (fd_read_attr(AT_FDCWD, path, &text) < 0)
+		return;
+	for (; n + 1 < size && (text[n] || text[n + 1]); n++)
+		out[n] = text[n] ? text[n] : ' ';
+	out[n] = '\0';
+}
+
+/* Every session of every daemon: {"run","pid","since","workspace","command"}. */
+static json_t *all_runs(void)
+{
+	autojson json_t *served = ctl_served();
+	json_t *runs = json_array(), *s, *v;
+	size_t i, k;
+
+	json_array_foreach (served, i, s)
+		json_array_foreach (json_object_get(s, "sessions"), k, v) {
+			char raw[1024], command[4096];
+
+			command_of(ctl_u64(v, "pid"), raw, sizeof(raw));
+			str_printable(raw, command, sizeof(command));
+			json_object_set(v, "workspace", json_object_get(s, "path"));
+			json_object_set_new(v, "command", json_string(command));
+			json_array_append(runs, v);
+		}
+	return runs;
+}
+
+/* How long ago, from seconds since 1970. */
+static void age_text(uint64_t since, char *out, size_t size)
+{
+	uint64_t now = (uint64_t)time(NULL), s = now > since ? now - since : 0;
+
+	if (s < 120)
+		snprintf(out, size, "%llus", (unsigned long long)s);
+	else if (s < 7200)
+		snprintf(out, size, "%llum", (unsigned long long)(s / 60));
+	else
+		snprintf(out, size, "%lluh", (unsigned long long)(s / 3600));
+}
+
+static int ps_run(void *opts, int argc, char **argv)
+{
+	static const char *const heads[] = { "RUN", "PID", "AGE", "WORKSPACE", "COMMAND", NULL };
+	const struct ctl_common *o = opts;
+	autojson json_t *runs = all_runs();
+	struct out_table *t;
+	json_t *v;
+	size_t i;
+
+	(void)argc;
+	(void)argv;
+	if (o->json) {
+		out_json(runs);
+		return CTL_OK;
+	}
+	if (json_array_size(runs) == 0) {
+		puts("No runs.");
+		return CTL_OK;
+	}
+	t = out_table_new(heads);
+	json_array_foreach (runs, i, v) {
+		char age[24];
+
+		age_text(ctl_u64(v, "since"), age, sizeof(age));
+		out_cell(t, "%s", ctl_str(v, "run"));
+		out_cell(t, "%llu", (unsigned long long)ctl_u64(v, "pid"));
+		out_cell(t, "%s", age);
+		out_cell(t, "%s", ctl_str(v, "workspace"));
+		out_cell(t, "%.60s", ctl_str(v, "command"));
+	}
+	out_table_print(t);
+	out_table_free(t);
+	return CTL_OK;
+}
+
+/* The one run whose id is, or begins or ends with, 'name'; borrowed from 'runs'. */
+static int find_run(const json_t *runs, const char *name, json_t **ret, struct err *err)
+{
+	size_t len = strlen(name), i, found = 0;
+	json_t *v;
+
+	json_array_foreach (runs, i, v) {
+		const char *id = ctl_str(v, "run");
+		size_t n = strlen(id);
+
+		if (n < len || (strncmp(id, name, len) != 0 && strcmp(id + n - len, name) != 0))
+			continue;
+		*ret = v;
+		if (n == len)
+			return 0;
+		found++;
+	}
+	if (found == 1)
+		return 0;
+	if (found > 1)
+		return err_set(err, -EINVAL, "'%s' may be any of %zu runs: give more of its id.",
+			       name, found);
+	return err_set(err, -ESRCH, "there is no run '%s' going on; 'sbxctl ps' lists them.", name);
+}
+
+/* The supervisor ends everything inside when it is told to end, and also when it is killed. */
+static int end_run(const char *name, int sig, struct err *err)
+{
+	autojson json_t *runs = all_runs(), *again = NULL;
+	autoclose int pidfd = -1;
+	struct pollfd p = { .events = POLLIN };
+	json_t *run, *same;
+	int r = find_run(runs, name, &run, err);
+
+	if (r < 0)
+		return r;
+	pidfd = (int)syscall(SYS_pidfd_open, (pid_t)ctl_u64(run, "pid"), 0);
+	if (pidfd < 0 && errno == ESRCH)
+		return 0;
+	if (pidfd < 0)
+		return err_set(err, -errno, "find process %llu of run '%s'",
+			       (unsigned long long)ctl_u64(run, "pid"), name);
+	/* Asked again with the descriptor in hand: the number still belongs to the run. */
+	again = all_runs();
+	if (find_run(again, ctl_str(run, "run"), &same, NULL) < 0 ||
+	    ctl_u64(same, "pid") != ctl_u64(run, "pid"))
+		return 0;
+	if (syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0)
+		return errno == ESRCH ? 0 : err_set(err, -errno, "end run '%s'", name);
+	p.fd = pidfd;
+	do
+		r = poll(&p, 1, KILL_WAIT_MS);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return err_set(err, -ETIMEDOUT,
+			       "run '%s' has not ended yet; 'sbxctl kill --now %s' does not wait.",
+			       name, name);
+	return 0;
+}
+
+static int kill_run(void *opts, int argc, char **argv)
+{
+	const struct kill_opts *o = opts;
+	struct err err = { 0 };
+	int r;
+
+	(void)argc;
+	if (!*argv[0])
+		return ctl_usage("the run's id is empty; 'sbxctl ps' lists the runs.");
+	r = end_run(argv[0], o->now ? SIGKILL : SIGTERM, &err);
+	if (r < 0)
+		return ctl_fail(r, &err);
+	if (o->common.json) {
+		autojson json_t *j = json_pack("{s:s}", "ended", argv[0]);
+
+		out_json(j);
+	} else {
+		printf("Ended run %s\n", argv[0]);
+	}
+	return CTL_OK;
+}
+
+static const struct opt_example ps_examples[] = {
+	{ "sbxctl ps", "All runs of yours that are going on." },
+	{ NULL, NULL },
+};
+
+const struct opt_command cmd_ps = {
+	.name = "ps",
+	.args = "",
+	.summary = "list the runs that are going on",
+	.opts = ps_table,
+	.examples = ps_examples,
+	.min_args = 0,
+	.max_args = 0,
+	.run = ps_run,
+	.opts_size = sizeof(struct ctl_common),
+};
+
+const struct opt_command cmd_kill = {
+	.name = "kill",
+	.args = "RUN",
+	.summary = "end a run: TERM, its grace, then everything inside is gone",
+	.description = "RUN is the id that 'sbxctl ps' prints, or enough of its beginning or end.",
+	.opts = kill_table,
+	.min_args = 1,
+	.max_args = 1,
+	.run = kill_run,
+	.opts_size = sizeof(struct kill_opts),
+};
