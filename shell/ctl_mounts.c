@@ -152,7 +152,7 @@ static void name_process(const char *pid, int procfd, char *ret, size_t size)
 		comm[strcspn(comm, "\n")] = '\0';
 		str_printable(comm, safe, sizeof(safe));
 	}
-	snprintf(ret, size, "process %s (%s)", pid, safe);
+	snprintf(ret, size, "process %.20s (%s)", pid, safe);
 }
 
 bool mounts_find_user(const char *dir, char *ret, size_t size)
