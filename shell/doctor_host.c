@@ -109,9 +109,7 @@ static void check_fuse_mount(struct probe_result *r)
 		[STEP_NONE] = "",
 		[STEP_UNSHARE] = "See the row about user namespaces.",
 		[STEP_MAP] = "See the row about user namespaces.",
-		[STEP_ROOM] =
-			"A security module (AppArmor, SELinux) or the container's filter forbids "
-			"mount(2): allow it for this program.",
+		[STEP_ROOM] = "A security module or the container forbids mount(2): allow it.",
 		[STEP_OPEN] = "See the row about the FUSE device.",
 		[STEP_MOUNT] = "Linux 4.18 or newer is needed; a security module may forbid it.",
 	};
