@@ -2,7 +2,7 @@
  * people include.  No key and no passphrase passes through here, except by descriptor. */
 #pragma once
 
-#include <jansson.h>
+#include "base/json.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>

@@ -11,7 +11,7 @@
  * state is accepted.  Anything else is refused, naming the field. */
 #pragma once
 
-#include <jansson.h>
+#include "base/json.h"
 #include <stdbool.h>
 #include <stdint.h>
 
