@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "sandbox/launch.h"
 
 /* Why the supervisor ended the run; recorded before anything is killed, because the kill itself
@@ -35,7 +36,7 @@ struct run_facts {
 	enum run_cause cause;
 	int cause_signal;                /* CAUSE_SIGNAL */
 	int exec_errno;                  /* CAUSE_EXEC */
-	char setup_error[512];           /* CAUSE_SETUP, CAUSE_EXEC: the sentence */
+	char setup_error[ERR_TEXT_MAX];  /* CAUSE_SETUP, CAUSE_EXEC: the sentence */
 	bool ended;                      /* 'end' is valid */
 	struct sandbox_end end;
 	struct sandbox_usage usage;
@@ -48,7 +49,7 @@ struct run_facts {
 struct run_verdict {
 	const char *word;                /* "ok", "exit", "signal", "timeout", ... */
 	int exit_code;                   /* of sbx-shell */
-	char reason[600];                /* empty: nothing to say */
+	char reason[ERR_TEXT_MAX];       /* empty: nothing to say */
 	const char *option;              /* that raises the limit, NULL if none does */
 };
 

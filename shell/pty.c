@@ -1,0 +1,100 @@
+#include "shell/pty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+static struct {
+	int fd; /* a duplicate of our own */
+	struct termios saved;
+	volatile sig_atomic_t known; /* 'saved' and 'fd' are valid */
+	volatile sig_atomic_t raw;
+} term = { .fd = -1 };
+
+static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
+
+static void on_crash(int sig)
+{
+	pty_restore();
+	/* SA_RESETHAND: this time it ends us, with the core and code that it would have had. */
+	raise(sig);
+}
+
+int pty_save(int fd, struct err *err)
+{
+	struct sigaction sa = { .sa_handler = on_crash, .sa_flags = SA_RESETHAND | SA_NODEFER };
+
+	if (tcgetattr(fd, &term.saved) < 0)
+		return err_set(err, -errno, "read the settings of the terminal");
+	term.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (term.fd < 0)
+		return err_set(err, -errno, "duplicate the terminal");
+	term.known = 1;
+	for (size_t i = 0; i < ARRAY_LEN(crash_signals); i++)
+		sigaction(crash_signals[i], &sa, NULL);
+	atexit(pty_restore);
+	return 0;
+}
+
+void pty_raw(void)
+{
+	struct termios t = term.saved;
+
+	if (!term.known || !pty_foreground(term.fd))
+		return;
+	cfmakeraw(&t);
+	/* Reads come through poll: at least one byte, no timer. */
+	t.c_cc[VMIN] = 1;
+	t.c_cc[VTIME] = 0;
+	/* TCSANOW: draining could wait for ever on a terminal that was stopped with ^S. */
+	if (tcsetattr(term.fd, TCSANOW, &t) == 0)
+		term.raw = 1;
+}
+
+void pty_restore(void)
+{
+	if (!term.known || !term.raw)
+		return;
+	term.raw = 0;
+	/* A fork that exits must not do it again for us; the background may not do it at all. */
+	if (pty_foreground(term.fd))
+		tcsetattr(term.fd, TCSANOW, &term.saved);
+}
+
+void pty_copy_size(int master)
+{
+	struct winsize size;
+
+	if (term.known && ioctl(term.fd, TIOCGWINSZ, &size) == 0)
+		ioctl(master, TIOCSWINSZ, &size);
+}
+
+bool pty_foreground(int fd)
+{
+	return tcgetpgrp(fd) == getpgrp();
+}
+
+void pty_wait_foreground(int fd)
+{
+	while (isatty(fd) && tcgetpgrp(fd) > 0 && !pty_foreground(fd)) {
+		if (kill(0, SIGTTIN) < 0)
+			return;
+	}
+}
+
+void pty_suspend(void)
+{
+	bool was_raw = term.raw;
+
+	pty_restore();
+	kill(getpid(), SIGSTOP);
+	if (was_raw)
+		pty_raw();
+}

@@ -1,0 +1,27 @@
+/* The caller's terminal: raw while a shell runs inside, and put back on every way out.
+ *
+ * No host terminal is ever a descriptor inside: the payload has a pty of its own in the sandbox and
+ * its bytes are relayed.  Process-wide by nature: a process has one controlling terminal, and the
+ * handlers of crash signals must find it. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct err;
+
+/* Remember how the terminal on 'fd' is set, and restore it should we crash (SEGV, BUS, ABRT, FPE,
+ * ILL) or exit().  Does not change it yet. */
+int pty_save(int fd, struct err *err);
+/* Raw mode; no effect while we are in the background, where the terminal is another's. */
+void pty_raw(void);
+/* As it was saved. Async-signal-safe, may be called again. */
+void pty_restore(void);
+/* Give the size of the terminal to this pty master. */
+void pty_copy_size(int master);
+/* Is our process group the one in the foreground of this terminal?  False for other files. */
+bool pty_foreground(int fd);
+/* Stop, as any program that would read from the terminal, until we are in the foreground. */
+void pty_wait_foreground(int fd);
+/* Stop ourselves (SIGTSTP came): restore, stop; returns when continued, raw again if it was. */
+void pty_suspend(void);

@@ -1,0 +1,345 @@
+/* sbx-shell: a sandbox mounted onto a workspace, for a person (a shell) or a program (one command).
+ *
+ * This is S of doc/architecture.md.  It never sees a key: the daemon of the workspace opens the
+ * store, and hands over namespaces that hold the two mounts.  Life of a run: options, daemon,
+ * session, plan, launch, supervise, result. */
+#include "shell/sbx_shell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "config.h"
+#include "fs/client.h"
+#include "sandbox/launch.h"
+#include "shell/host.h"
+#include "shell/plan_build.h"
+#include "shell/pty.h"
+#include "shell/result.h"
+#include "shell/supervise.h"
+
+struct run {
+	struct sbx_shell_opts opts;
+	const char *ws;
+	char **command; /* NULL = a shell */
+	int nargs;
+	bool interactive, tty;
+	struct fsc *fsc;
+	json_t *session; /* reply to "session" */
+	int ns[2];       /* U1 and its mount namespace */
+	struct built_plan *built;
+	struct sandbox *sb;
+	struct supervise sup;
+	struct run_facts facts;
+	struct run_verdict verdict;
+};
+
+/* A descriptor 0, 1 or 2 that is not open would be taken by the first thing we open. */
+static int ensure_stdio(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+			return -EBADF;
+	return 0;
+}
+
+static int name_run(struct run_facts *f, struct err *err)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	uint32_t random;
+	char stamp[24];
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return err_set(err, -EIO, "get random bytes");
+	gmtime_r(&now, &tm);
+	strftime(f->started, sizeof(f->started), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	snprintf(f->run_id, sizeof(f->run_id), "%s-%08x", stamp, random);
+	return 0;
+}
+
+/* A shell gets a pty when a person sits before it; a command only when all three are the terminal,
+ * so that "2>log" and "| less" keep their meaning. */
+static void choose_tty(struct run *run)
+{
+	bool in = isatty(STDIN_FILENO), out = isatty(STDOUT_FILENO);
+
+	run->interactive = !run->command && in && out;
+	run->tty = run->interactive || (in && out && isatty(STDERR_FILENO));
+}
+
+static int open_session(struct run *run, struct err *err)
+{
+	struct fsc_options o = {
+		.ws = run->ws,
+		.passphrase_file = run->opts.passphrase_file,
+		.recovery_file = run->opts.recovery_file,
+		.start = true,
+	};
+	int fds[FD_PASS_MAX];
+	const char *kind = NULL;
+	size_t nfds = 0;
+	int r = fsc_open(&o, &run->fsc, err);
+
+	if (r < 0)
+		return r;
+	r = fsc_call(run->fsc,
+		     json_pack("{s:s, s:s, s:i}", "op", "session", "run", run->facts.run_id, "pid",
+			       (int)getpid()),
+		     NULL, 0, &run->session, fds, &nfds, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nfds; i++) {
+		if (i < 2)
+			run->ns[i] = fds[i];
+		else
+			close(fds[i]);
+	}
+	if (json_get_str(run->session, "kind", &kind, err) < 0 ||
+	    (!strcmp(kind, "private") && nfds != 2))
+		return err_set(err, -EPROTO, "the daemon of '%s' gave no usable session.", run->ws);
+	return 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int make_plan(struct run *run, struct err *err)
+{
+	autofree char *real = realpath(run->ws, NULL);
+	struct plan_host host;
+	struct plan_request rq = {
+		.opts = &run->opts,
+		.settings = json_at(run->session, "settings"),
+		.host = &host,
+		.workspace_name = base_name(real ? real : run->ws),
+		.run_id = run->facts.run_id,
+		.command = run->command,
+		.interactive = run->interactive,
+		.tty = run->tty,
+	};
+	struct plan_workspace *w;
+	uint64_t uid = 0, gid = 0;
+	int r;
+
+	host_facts((const char *const *)environ, &host);
+	r = plan_build(&rq, &run->built, err);
+	if (r < 0)
+		return r;
+	run->facts.limits = built_plan_get(run->built)->limits;
+	run->facts.have_limits = true;
+	w = &built_plan_get(run->built)->workspace;
+	r = json_get_str(run->session, "host_dir", &w->host_dir, err);
+	if (r == 0 || r == -ENOENT)
+		r = json_get_u64(run->session, "outer_uid", &uid, err);
+	if (r == 0)
+		r = json_get_u64(run->session, "outer_gid", &gid, err);
+	if (r < 0)
+		return err_set(err, -EPROTO, "the daemon of '%s' gave no usable session.", run->ws);
+	w->userns_fd = run->ns[0];
+	w->mntns_fd = run->ns[1];
+	w->outer_uid = (uid_t)uid;
+	w->outer_gid = (gid_t)gid;
+	return plan_validate(built_plan_get(run->built), err);
+}
+
+static int launch(struct run *run, struct err *err)
+{
+	struct sandbox_plan *plan = built_plan_get(run->built);
+	struct supervise *s = &run->sup;
+	int inner[3] = { -1, -1, -1 };
+	int r = 0;
+
+	s->limits = &plan->limits;
+	s->interactive = run->interactive;
+	s->fsc = run->fsc;
+	if (run->tty)
+		r = pty_save(STDIN_FILENO, err);
+	else
+		r = supervise_pipes(s, inner, err);
+	s->sigfd = r < 0 ? r : supervise_signals(err);
+	if (s->sigfd < 0)
+		r = s->sigfd;
+	memcpy(plan->stdio, inner, sizeof(inner));
+	if (r == 0)
+		r = sandbox_launch(plan, &run->sb, &run->facts.exec_errno, err);
+	for (int i = 0; i < 3; i++)
+		cleanup_close(&inner[i]);
+	if (r < 0)
+		return r;
+	s->sb = run->sb;
+	run->facts.isolation = *sandbox_get_isolation(run->sb);
+	return run->tty ? supervise_pty(s, sandbox_take_pty(run->sb), err) : 0;
+}
+
+static void greet(const struct run *run)
+{
+	const struct sandbox_isolation *i = &run->facts.isolation;
+
+	for (unsigned n = 0; n < i->ndegraded && n < ARRAY_LEN(i->degraded); n++)
+		log_print(LOG_WARN, "%s", i->degraded[n]);
+	if (run->interactive)
+		log_print(
+			LOG_NOTE,
+			"a sandbox on '%s': what is written to /workspace is encrypted, /datasets "
+			"is read-only, there is no network; leave with 'exit', or end everything "
+			"with ^] three times",
+			run->ws);
+}
+
+/* Everything up to the end of the run. A failure is a matter of setting up, except for -ECHILD. */
+static int carry_out(struct run *run, struct err *err)
+{
+	int r = result_check_path(run->opts.result ? run->opts.result : "result", err);
+
+	if (!run->opts.result)
+		r = 0;
+	if (r == 0 && run->tty)
+		pty_wait_foreground(STDIN_FILENO);
+	if (r == 0)
+		r = open_session(run, err);
+	if (r == 0)
+		r = make_plan(run, err);
+	if (r == 0)
+		r = launch(run, err);
+	if (r < 0) {
+		run->facts.cause = r == -ECHILD && run->facts.exec_errno ? CAUSE_EXEC : CAUSE_SETUP;
+		return r;
+	}
+	greet(run);
+	r = supervise_run(&run->sup, &run->facts, err);
+	pty_restore();
+	if (r == 0)
+		r = sandbox_finish(run->sb, &run->facts.end, &run->facts.usage, err);
+	run->facts.ended = r == 0;
+	if (r < 0)
+		run->facts.cause = CAUSE_SETUP;
+	return r;
+}
+
+/* Which words a person wants to read: why it did not run, and which limit ended it. That ^C ended
+ * it is no news. */
+static void explain(const struct run *run)
+{
+	const struct run_verdict *v = &run->verdict;
+	const struct sandbox_end *end = &run->facts.end;
+	bool asked = run->facts.ended && !end->exited &&
+		     (end->signal == SIGINT || end->signal == SIGPIPE || end->signal == SIGTERM ||
+		      end->signal == SIGHUP);
+
+	if (!v->reason[0] || (!strcmp(v->word, "signal") && asked))
+		return;
+	if (v->option)
+		log_print(LOG_ERROR, "%s: everything inside was ended; raise it with %s", v->reason,
+			  v->option);
+	else
+		log_print(LOG_ERROR, "%s", v->reason);
+}
+
+static void tell(struct run *run)
+{
+	autojson json_t *result = NULL;
+	struct err err = { 0 };
+
+	result_judge(&run->facts, &run->verdict);
+	explain(run);
+	result = result_json(&run->facts, &run->verdict);
+	if (!result) {
+		log_err(-ENOMEM, NULL);
+		return;
+	}
+	if (run->ws && record_write(run->ws, &run->facts, result,
+				    run->command ? run->command[0] : NULL, run->nargs, &err) < 0)
+		log_print(LOG_WARN, "the record of this run is not kept: %s", err.text);
+	if (run->opts.result && result_write(run->opts.result, result, &err) < 0)
+		log_print(LOG_WARN, "the result is not written: %s", err.text);
+}
+
+static int parse(struct run *run, int argc, char **argv, struct err *err)
+{
+	const struct opt_command *c = sbx_shell_commands[0];
+	int rest, n = opt_parse("sbx-shell", c, argc, argv, &run->opts, &rest, err);
+
+	if (n < 0)
+		return n;
+	run->ws = argv[1];
+	if (rest < argc) {
+		run->command = argv + rest;
+		run->nargs = argc - rest - 1;
+	} else if (!strcmp(argv[argc - 1], "--")) {
+		return err_set(err, -EINVAL,
+			       "a command must follow '--'.  Try 'sbx-shell --help'.");
+	}
+	return 0;
+}
+
+static void clean(struct run *run)
+{
+	sandbox_free(run->sb);
+	supervise_free(&run->sup);
+	if (run->fsc)
+		fsc_close(run->fsc);
+	built_plan_free(run->built);
+	json_decref(run->session);
+	cleanup_close(&run->ns[0]);
+	cleanup_close(&run->ns[1]);
+}
+
+int main(int argc, char **argv)
+{
+	struct run run = { .ns = { -1, -1 }, .sup = { .sigfd = -1, .master = -1 } };
+	struct err err = { 0 };
+	int r, named;
+
+	log_setup("sbx-shell", LOG_NOTE);
+	if (ensure_stdio() < 0)
+		return EXIT_SETUP;
+	r = parse(&run, argc, argv, &err);
+	if (r == OPT_HELP) {
+		opt_help(stdout, "sbx-shell", sbx_shell_commands[0]);
+		return 0;
+	}
+	if (r == OPT_VERSION) {
+		printf("sbx-shell %s\n", SBX_VERSION);
+		return 0;
+	}
+	if (run.opts.quiet)
+		log_to_fd(-1); /* every line fails, and nobody minds */
+	choose_tty(&run);
+	named = name_run(&run.facts, r < 0 ? NULL : &err);
+	if (r == 0)
+		r = named;
+	if (r == 0)
+		r = stream_init(&run.sup.in, &err);
+	if (r == 0)
+		r = stream_init(&run.sup.out, &err);
+	if (r == 0)
+		r = stream_init(&run.sup.errs, &err);
+	if (r < 0)
+		run.facts.cause = CAUSE_SETUP;
+	else
+		r = carry_out(&run, &err);
+	snprintf(run.facts.setup_error, sizeof(run.facts.setup_error), "%s",
+		 err.text[0] ? err.text : strerror(r < 0 ? -r : 0));
+	clean(&run);
+	tell(&run);
+	return run.verdict.exit_code;
+}
