@@ -141,6 +141,16 @@ static int find_run(const json_t *runs, const char *name, json_t **ret, struct e
 	return err_set(err, -ESRCH, "there is no run '%s' going on; 'sbxctl ps' lists them.", name);
 }
 
+/* A number alone may have come to belong to somebody else. */
+static bool is_supervisor(uint64_t pid)
+{
+	char path[64];
+	autofree char *comm = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%llu/comm", (unsigned long long)pid);
+	return fd_read_attr(AT_FDCWD, path, &comm) == 0 && !strcmp(comm, "sbx-shell\n");
+}
+
 /* The supervisor ends everything inside when it is told to end, and also when it is killed. */
 static int end_run(const char *name, int sig, struct err *err)
 {
@@ -158,10 +168,10 @@ static int end_run(const char *name, int sig, struct err *err)
 	if (pidfd < 0)
 		return err_set(err, -errno, "find process %llu of run '%s'",
 			       (unsigned long long)ctl_u64(run, "pid"), name);
-	/* Asked again with the descriptor in hand: the number still belongs to the run. */
+	/* Asked again with the descriptor in hand: does the number still belong to the run? */
 	again = all_runs();
 	if (find_run(again, ctl_str(run, "run"), &same, NULL) < 0 ||
-	    ctl_u64(same, "pid") != ctl_u64(run, "pid"))
+	    ctl_u64(same, "pid") != ctl_u64(run, "pid") || !is_supervisor(ctl_u64(run, "pid")))
 		return 0;
 	if (syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0)
 		return errno == ESRCH ? 0 : err_set(err, -errno, "end run '%s'", name);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
+static const char *const words_all[] = { "all", NULL };
 static const char *const words_half_none[] = { "half", "none", NULL };
 
 /* Every setting that may be changed, checked here as the option of sbx-shell would be, so that a
@@ -21,7 +22,7 @@ static const struct opt keys[] = {
 	{ "limits.grace", .kind = OPT_TIME },
 	{ "limits.cpu_time", .kind = OPT_TIME, .words = opt_words_none, .min = 1 },
 	{ "limits.memory", .kind = OPT_SIZE, .words = words_half_none, .min = 1 << 20 },
-	{ "limits.cpus", .kind = OPT_MILLI, .words = opt_words_all, .min = 10 },
+	{ "limits.cpus", .kind = OPT_MILLI, .words = words_all, .min = 10 },
 	{ "limits.pids", .kind = OPT_COUNT, .min = 1 },
 	{ "limits.tmp", .kind = OPT_SIZE, .min = 4096 },
 	{ "limits.shm", .kind = OPT_SIZE, .words = words_half_none, .min = 4096 },
