@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -167,6 +168,11 @@ static int init_run(void *opts, int argc, char **argv)
 		if (pass_fd < 0)
 			return ctl_fail(pass_fd, &err);
 	}
+	/* A second of work that is done whole or not at all: from here on Ctrl-C, which the daemon's
+	 * program would get too, comes too late. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	r = fsc_init(init_settings(o, path), pass_fd, &report, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
