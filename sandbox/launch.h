@@ -15,31 +15,32 @@ struct sandbox;
  * allow_degraded, else the launch fails) is listed in 'degraded'. */
 struct sandbox_isolation {
 	bool user_namespace, seccomp, no_new_privs;
-	int landlock;               /* ABI in force, 0 = none */
-	char cgroup[16];            /* "v2", "v1+v2", "none" */
-	char network[16];           /* "none" */
+	int landlock;     /* ABI in force, 0 = none */
+	char cgroup[16];  /* "v2", "v1+v2", "none" */
+	char network[16]; /* "none" */
 	unsigned ndegraded;
-	char degraded[8][160];      /* a sentence each: what is not applied, and what is done instead */
+	char degraded[8][160]; /* a sentence each: what is not applied, and what is done instead */
 };
 
 struct sandbox_usage {
 	uint64_t cpu_ms;
 	uint64_t max_memory_bytes;
-	uint64_t oom_kills;         /* since the launch */
+	uint64_t oom_kills; /* since the launch */
 	uint64_t pids_max_hits;
-	bool memory_is_polled;      /* no cgroup: sums of RSS seen by sandbox_poll() */
+	bool memory_is_polled; /* no cgroup: sums of RSS seen by sandbox_poll() */
 };
 
 /* How W ended. */
 struct sandbox_end {
-	bool exited;                /* exit_code valid, else 'signal' ended it */
+	bool exited; /* exit_code valid, else 'signal' ended it */
 	int exit_code;
 	int signal;
 };
 
 /* Build it all and exec W.  On success W runs.  On failure nothing is left, and the code says which
  * kind: -ENOEXEC..: see *ret_exec_errno.  When everything was set up but execve itself failed the
- * function returns -ECHILD and *ret_exec_errno holds execve's errno (ENOENT: exit 127, else 126). */
+ * function returns -ECHILD and *ret_exec_errno holds execve's errno (ENOENT: exit 127, else 126).
+ */
 int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *ret_exec_errno,
 		   struct err *err);
 
@@ -53,8 +54,8 @@ int sandbox_signal(struct sandbox *sb, int sig);
 /* Counters now. Cheap enough for 10 calls a second. In polled mode it also does the polling. */
 int sandbox_poll(struct sandbox *sb, struct sandbox_usage *ret);
 /* End everything inside, however stubborn: cgroup.kill or freeze/kill/thaw, then pid 1.  Returns 0
- * when all are gone, -ETIMEDOUT after 'wait_ms' when a task hangs in a file request (the caller then
- * ends the daemon and calls again). */
+ * when all are gone, -ETIMEDOUT after 'wait_ms' when a task hangs in a file request (the caller
+ * then ends the daemon and calls again). */
 int sandbox_kill(struct sandbox *sb, uint64_t wait_ms);
 /* After the pidfd became readable: how W ended, last counters; cgroups are removed. */
 int sandbox_finish(struct sandbox *sb, struct sandbox_end *ret_end, struct sandbox_usage *ret_usage,

@@ -13,48 +13,51 @@
 struct err;
 
 struct plan_bind {
-	const char *source;   /* host path, opened without following a symlink in the last part */
-	const char *dest;     /* clean absolute path inside */
+	const char *source; /* host path, opened without following a symlink in the last part */
+	const char *dest;   /* clean absolute path inside */
 };
 
 struct plan_limits {
-	uint64_t time_ms;         /* wall clock */
-	uint64_t grace_ms;        /* between TERM and the end; 0 = at once */
+	uint64_t time_ms;  /* wall clock */
+	uint64_t grace_ms; /* between TERM and the end; 0 = at once */
 	uint64_t cpu_time_ms;
-	uint64_t memory_bytes;    /* memory and swap of all processes, tmpfs included */
-	uint64_t cpu_milli;       /* 1500 = one and a half CPUs */
+	uint64_t memory_bytes; /* memory and swap of all processes, tmpfs included */
+	uint64_t cpu_milli;    /* 1500 = one and a half CPUs */
 	uint64_t pids;
-	uint64_t output_bytes;    /* stdout and stderr together, command mode */
-	uint64_t tmp_bytes, shm_bytes, home_bytes;  /* sizes of the tmpfs; never 0 */
-	uint64_t fsize_bytes;     /* RLIMIT_FSIZE */
-	uint64_t nofile;          /* RLIMIT_NOFILE; never 0 */
+	uint64_t output_bytes;                     /* stdout and stderr together, command mode */
+	uint64_t tmp_bytes, shm_bytes, home_bytes; /* sizes of the tmpfs; never 0 */
+	uint64_t fsize_bytes;                      /* RLIMIT_FSIZE */
+	uint64_t nofile;                           /* RLIMIT_NOFILE; never 0 */
 };
 
 /* Where the workspace's two mounts come from (reply to "session", doc/control.md). */
 struct plan_workspace {
-	int userns_fd;            /* U1 to join, or -1 */
-	int mntns_fd;             /* U1's mount namespace holding /datasets and /workspace, or -1 */
-	const char *host_dir;     /* instead: a host mount holding datasets/ and workspace/ */
-	uid_t outer_uid;          /* the one uid and gid of the payload, as seen in U1 (or on the */
-	gid_t outer_gid;          /*   host when host_dir is used): 0 when unprivileged */
+	int userns_fd;        /* U1 to join, or -1 */
+	int mntns_fd;         /* U1's mount namespace holding /datasets and /workspace, or -1 */
+	const char *host_dir; /* instead: a host mount holding datasets/ and workspace/ */
+	uid_t outer_uid;      /* the one uid and gid of the payload, as seen in U1 (or on the */
+	gid_t outer_gid;      /*   host when host_dir is used): 0 when unprivileged */
 };
 
 struct sandbox_plan {
 	struct plan_workspace workspace;
-	bool home_persist;        /* $HOME is /workspace/.home instead of a tmpfs */
-	uid_t uid;                /* inside; gid is the same number */
-	const char *hostname;     /* "sandbox" */
-	const char *cwd;          /* inside */
-	const struct plan_bind *binds;  /* --ro */
+	bool home_persist;             /* $HOME is /workspace/.home instead of a tmpfs */
+	uid_t uid;                     /* inside; gid is the same number */
+	const char *hostname;          /* "sandbox" */
+	const char *cwd;               /* inside */
+	const struct plan_bind *binds; /* --ro */
 	size_t nbinds;
-	char *const *argv;        /* NULL-terminated, argv[0] looked up in the inner PATH */
-	char *const *envp;        /* NULL-terminated, complete */
+	char *const *argv; /* NULL-terminated, argv[0] looked up in the inner PATH */
+	char *const *envp; /* NULL-terminated, complete */
 	struct plan_limits limits;
-	bool tty;                 /* make a pty inside; its master comes out of the launch */
-	int stdio[3];             /* when !tty: descriptors that become 0, 1, 2 inside (borrowed) */
+	bool tty;     /* make a pty inside; its master comes out of the launch */
+	int stdio[3]; /* when !tty: descriptors that become 0, 1, 2 inside (borrowed) */
 	bool allow_degraded;
-	const char *run_id;       /* names the cgroups: "20261120T101500Z-7f3a" */
+	const char *run_id; /* names the cgroups: "20261120T101500Z-7f3a" */
 };
 
-/* Everything that can be refused before anything is done. */
+#define PLAN_BINDS_MAX 64
+
+/* Everything that can be refused before anything is done: -EINVAL and a sentence that names the
+ * part and what is allowed. */
 int plan_validate(const struct sandbox_plan *p, struct err *err);

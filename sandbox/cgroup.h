@@ -1,0 +1,69 @@
+/* Limits, counters and the reliable end of a sandbox by control groups.
+ *
+ * Three kinds of host:
+ *   v2     one tree; ours is a leaf below a delegated cgroup of the caller (systemd scope, root)
+ *   v1+v2  hybrid, as root: limits in the v1 hierarchies, birth, kill and events in the v2 tree
+ *   none   nothing writable: the caller polls, and says so
+ *
+ * A leaf is named sbx-RUN-PID-STARTTIME after the supervisor that made it, and the supervisor and
+ * its janitor hold a lock on it: cgroup_sweep() removes leaves of dead supervisors only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sandbox/plan.h"
+
+struct cgroup;
+struct err;
+
+enum cgroup_mode { CGROUP_NONE, CGROUP_V2, CGROUP_HYBRID, CGROUP_V1 };
+
+/* What a leaf can really do here. */
+struct cgroup_powers {
+	enum cgroup_mode mode;
+	bool memory, swap, pids, cpu; /* limits in force, if the plan asks for them */
+	bool cpu_time;                /* CPU time is counted */
+	bool group_oom;               /* out of memory ends all at once */
+};
+
+struct cgroup_counters {
+	uint64_t cpu_ms, max_memory_bytes, oom_kills, pids_max_hits;
+};
+
+/* Make a leaf with every limit of 'l' written, before any process exists.  Where there is no
+ * writable cgroup *ret is a leaf of mode CGROUP_NONE, on which all functions do nothing. Errors are
+ * those of a host that offers a controller and then refuses. */
+int cgroup_create(const char *run_id, const struct plan_limits *l, struct cgroup **ret,
+		  struct err *err);
+const struct cgroup_powers *cgroup_get_powers(const struct cgroup *cg);
+/* Directory for CLONE_INTO_CGROUP, or -1. */
+int cgroup_birth_fd(const struct cgroup *cg);
+/* Move 'pid' into the hierarchies that it could not be born in. */
+int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *err);
+/* Counters since the leaf was made. */
+void cgroup_read(const struct cgroup *cg, struct cgroup_counters *ret);
+/* SIGKILL to everything in it, once; freezes meanwhile where there is no cgroup.kill. */
+void cgroup_kill(const struct cgroup *cg);
+bool cgroup_is_empty(const struct cgroup *cg);
+/* Remove the directories; waits a little for the last process to leave. 0 or -EBUSY. */
+int cgroup_remove(struct cgroup *cg);
+/* Closes descriptors; removes nothing. Accepts NULL. */
+void cgroup_free(struct cgroup *cg);
+/* Descriptors that a janitor must keep, at most 'max'. */
+size_t cgroup_fds(const struct cgroup *cg, int *ret, size_t max);
+
+/* Remove what dead supervisors left beside our own place. */
+void cgroup_sweep(void);
+
+/* Pure, for tests.  The path of the v1 hierarchy with 'controller' ("" for v2) in the text of
+ * /proc/PID/cgroup; 0, -ENOENT, or -ENAMETOOLONG. */
+int cgroup_parse_path(const char *text, const char *controller, char *ret, size_t size);
+/* Mount point and root of that hierarchy in the text of /proc/PID/mountinfo. */
+int cgroup_parse_mount(const char *text, const char *controller, char *ret_dir, char *ret_root,
+		       size_t size);
+/* Mount point and path to one directory: strips the mount's root from the path. */
+int cgroup_join_path(const char *dir, const char *root, const char *path, char *ret, size_t size);
+/* Pid and start time at the end of a leaf's name. */
+bool cgroup_parse_leaf(const char *name, pid_t *ret_pid, uint64_t *ret_start);

@@ -1,0 +1,292 @@
+#include "sandbox/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+
+#ifndef TCP_ULP
+#define TCP_ULP 31
+#endif
+#ifndef UDP_ENCAP
+#define UDP_ENCAP 100
+#endif
+
+static void cleanup_ctx(scmp_filter_ctx *ctx)
+{
+	seccomp_release(*ctx);
+}
+#define autoctx __attribute__((cleanup(cleanup_ctx)))
+
+/* The kernel looks at 32 bits of such arguments, a filter at 64: without the mask TIOCSTI + 2^32
+ * passes (CVE-2019-10063). */
+#define LOW32(arg, value) SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, 0xffffffffULL, (scmp_datum_t)(value))
+
+#define CLONE_NAMESPACES                                                                           \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+	 CLONE_NEWPID | CLONE_NEWNET)
+
+#ifdef __s390x__
+#define CLONE_FLAGS_ARG 1
+#else
+#define CLONE_FLAGS_ARG 0
+#endif
+
+/* -1: the call does not exist on this machine; sets *cursor behind the name. */
+static int next_call(const char **cursor, char name[static 48])
+{
+	const char *p = *cursor + strspn(*cursor, " ");
+	size_t n = strcspn(p, " ");
+
+	if (n == 0 || n >= 48)
+		return -ENOENT;
+	memcpy(name, p, n);
+	name[n] = '\0';
+	*cursor = p + n;
+	return 0;
+}
+
+static int add_calls(scmp_filter_ctx ctx, uint32_t action, const char *names, int *last)
+{
+	char name[48];
+
+	while (next_call(&names, name) == 0) {
+		int nr = seccomp_syscall_resolve_name(name);
+		int r;
+
+		if (nr < 0)
+			continue;
+		if (last)
+			*last = MAX(*last, nr);
+		r = seccomp_rule_add_array(ctx, action, nr, 0, NULL);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_rows(scmp_filter_ctx ctx, const struct filter_row *rows, int *last)
+{
+	int r = 0;
+
+	for (; rows->names && r == 0; rows++)
+		r = add_calls(ctx, SCMP_ACT_ALLOW, rows->names, last);
+	return r;
+}
+
+struct arg_rule {
+	const char *call;
+	unsigned n;
+	struct scmp_arg_cmp cmp[2];
+};
+
+static int add_arg_rules(scmp_filter_ctx ctx, uint32_t action, const struct arg_rule *rules,
+			 size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int nr = seccomp_syscall_resolve_name(rules[i].call);
+		int r = nr < 0 ? 0
+			       : seccomp_rule_add_array(ctx, action, nr, rules[i].n, rules[i].cmp);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Allowed with these arguments only. */
+static int add_allowed_args(scmp_filter_ctx ctx)
+{
+	const struct arg_rule rules[] = {
+		/* threads and forks, no namespaces */
+		{ "clone",
+		  1,
+		  { SCMP_CMP(CLONE_FLAGS_ARG, SCMP_CMP_MASKED_EQ, CLONE_NAMESPACES, 0) } },
+		/* families: all others (VSOCK, ALG, PACKET, RXRPC, XDP, ...) reach kernel code that
+		 * knows no network namespace, or too much code */
+		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_EQ, AF_UNIX) } },
+		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_EQ, AF_INET) } },
+		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_EQ, AF_INET6) } },
+		/* NETLINK_ROUTE, for getifaddrs() */
+		{ "socket",
+		  2,
+		  { SCMP_CMP(0, SCMP_CMP_EQ, AF_NETLINK), SCMP_CMP(2, SCMP_CMP_EQ, 0) } },
+		/* ordinary, ask, no randomisation (debuggers, lisps) */
+		{ "personality", 1, { SCMP_CMP(0, SCMP_CMP_EQ, 0x0) } },
+		{ "personality", 1, { SCMP_CMP(0, SCMP_CMP_EQ, 0xffffffff) } },
+		{ "personality", 1, { SCMP_CMP(0, SCMP_CMP_EQ, 0x40000) } },
+		{ "ioctl", 0, { { 0 } } },
+	};
+
+	return add_arg_rules(ctx, SCMP_ACT_ALLOW, rules, ARRAY_LEN(rules));
+}
+
+static int add_denied_args(scmp_filter_ctx ctx)
+{
+	const struct arg_rule rules[] = {
+		/* typing into the terminal of somebody else */
+		{ "ioctl", 1, { LOW32(1, TIOCSTI) } },
+		{ "ioctl", 1, { LOW32(1, TIOCLINUX) } },
+		/* line disciplines: kernel modules by number */
+		{ "ioctl", 1, { LOW32(1, TIOCSETD) } },
+		/* kernel TLS and ESP on sockets: page cache attacks of 2026 */
+		{ "setsockopt", 2, { LOW32(1, IPPROTO_TCP), LOW32(2, TCP_ULP) } },
+		{ "setsockopt", 2, { LOW32(1, IPPROTO_UDP), LOW32(2, UDP_ENCAP) } },
+	};
+	int r = add_arg_rules(ctx, SCMP_ACT_ERRNO(EPERM), rules, ARRAY_LEN(rules));
+
+	return r < 0 ? r : add_calls(ctx, SCMP_ACT_ERRNO(ENOSYS), "clone3", NULL);
+}
+
+/* Before the list: numbers that are newer than it get ENOSYS, as on an older kernel.  A foreign ABI
+ * (32-bit, x32) goes on to the list, which kills it. */
+static void prepend_enosys(struct filter_program *p, int last)
+{
+	const uint32_t arch = seccomp_arch_native();
+	const struct sock_filter head[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)last, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	};
+
+	memmove(p->insns + ARRAY_LEN(head), p->insns, p->len * sizeof(p->insns[0]));
+	memcpy(p->insns, head, sizeof(head));
+	p->len += ARRAY_LEN(head);
+}
+
+/* libseccomp writes the program to a descriptor. */
+static int export(scmp_filter_ctx ctx, size_t room, struct filter_program *ret)
+{
+	autoclose int fd = memfd_create("sbx-filter", MFD_CLOEXEC);
+	ssize_t n;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = seccomp_export_bpf(ctx, fd);
+	if (r < 0)
+		return r;
+	n = fd_pread_full(fd, ret->insns, sizeof(ret->insns), 0);
+	if (n < 0)
+		return (int)n;
+	ret->len = (uint32_t)((size_t)n / sizeof(ret->insns[0]));
+	return ret->len + room > FILTER_INSNS_MAX ? -E2BIG : 0;
+}
+
+static int new_ctx(uint32_t dflt, scmp_filter_ctx *ret)
+{
+	scmp_filter_ctx ctx = seccomp_init(dflt);
+	int r;
+
+	if (!ctx)
+		return -ENOMEM;
+	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	/* A tree and not a chain: half a microsecond less per call with a list of this length. */
+	if (r == 0)
+		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (r < 0) {
+		seccomp_release(ctx);
+		return r;
+	}
+	*ret = ctx;
+	return 0;
+}
+
+static int build_allow(struct filter_program *ret)
+{
+	autoctx scmp_filter_ctx ctx = NULL;
+	int last = 0;
+	int r = new_ctx(SCMP_ACT_ERRNO(EPERM), &ctx);
+
+	if (r == 0)
+		r = add_rows(ctx, filter_allowed, &last);
+	if (r == 0)
+		r = add_allowed_args(ctx);
+	if (r == 0)
+		r = export(ctx, 8, ret);
+	for (const struct filter_row *row = filter_refused; row->names; row++) {
+		const char *names = row->names;
+		char name[48];
+
+		while (next_call(&names, name) == 0)
+			last = MAX(last, seccomp_syscall_resolve_name(name));
+	}
+	if (r == 0)
+		prepend_enosys(ret, last);
+	return r;
+}
+
+static int build_deny(struct filter_program *ret)
+{
+	autoctx scmp_filter_ctx ctx = NULL;
+	int r = new_ctx(SCMP_ACT_ALLOW, &ctx);
+
+	if (r == 0)
+		r = add_denied_args(ctx);
+	return r < 0 ? r : export(ctx, 0, ret);
+}
+
+static int build_init(struct filter_program *ret)
+{
+	autoctx scmp_filter_ctx ctx = NULL;
+	int r = new_ctx(SCMP_ACT_KILL_PROCESS, &ctx);
+
+	if (r == 0)
+		r = add_rows(ctx, filter_init_allowed, NULL);
+	return r < 0 ? r : export(ctx, 0, ret);
+}
+
+int filter_build(struct filter_set *ret, struct err *err)
+{
+	int r = build_allow(&ret->allow);
+
+	if (r == 0)
+		r = build_deny(&ret->deny);
+	if (r == 0)
+		r = build_init(&ret->init);
+	return r < 0 ? err_set(err, r, "build the system call filter") : 0;
+}
+
+int filter_build_deny(const char *names, struct filter_program *ret, struct err *err)
+{
+	autoctx scmp_filter_ctx ctx = NULL;
+	int r = new_ctx(SCMP_ACT_ALLOW, &ctx);
+
+	if (r == 0)
+		r = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), names, NULL);
+	if (r == 0)
+		r = export(ctx, 0, ret);
+	return r < 0 ? err_set(err, r, "build the system call filter") : 0;
+}
+
+int filter_load(const struct filter_program *p, struct err *err)
+{
+	struct sock_fprog prog = {
+		.len = (unsigned short)p->len,
+		.filter = (struct sock_filter *)p->insns,
+	};
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
+		return err_set(err, -errno, "load the system call filter");
+	return 0;
+}

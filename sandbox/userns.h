@@ -1,0 +1,22 @@
+/* User namespaces: id maps of one single id, and sentences for hosts that forbid them. */
+#pragma once
+
+#include <sys/types.h>
+
+struct err;
+
+/* Write setgroups, gid_map and uid_map of 'pid' (0: this process): inside 'inner' is 'outer' of the
+ * parent namespace. The writer is in the parent namespace with rights, or maps its own id. */
+int userns_map(pid_t pid, uid_t inner, uid_t outer_uid, gid_t outer_gid, struct err *err);
+
+/* Set the limits of nested namespaces in the caller's user namespace, so that exactly one more user
+ * namespace (the second level) can be made below it and nothing else ever.  'proc_fd': a procfs
+ * that is still writable. */
+int userns_limit_nested(int proc_fd, struct err *err);
+/* Second level: a new user namespace in which this process is 'uid'.  The mounts made before belong
+ * to the first level from then on: no right that the payload could regain reaches them. */
+int userns_second_level(uid_t uid, struct err *err);
+
+/* The cause, as far as the host tells, of a clone or unshare that failed with 'code': a sentence
+ * with the remedy. */
+int userns_explain(int code, struct err *err);

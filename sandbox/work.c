@@ -1,0 +1,136 @@
+#include "sandbox/work.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "sandbox/caps.h"
+#include "sandbox/fds.h"
+#include "sandbox/landlock.h"
+#include "sandbox/report.h"
+#include "sandbox/rlim.h"
+
+/* A session of its own: with the inner terminal, or with none. */
+static int take_session(const struct enter *e, int tty, struct err *err)
+{
+	if (setsid() < 0)
+		return err_set(err, -errno, "start a session");
+	if (tty < 0)
+		return fds_set_stdio(e->plan->stdio, err);
+	if (ioctl(tty, TIOCSCTTY, 0) < 0)
+		return err_set(err, -errno, "take the terminal");
+	return fds_set_stdio((int[]){ tty, tty, tty }, err);
+}
+
+/* Pid 1 dies: the kernel kills us. This is for the instant before that, and costs nothing. */
+static int tie_to_parent(struct err *err)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_set(err, -errno, "tie the process to pid 1");
+	return getppid() == 1 ? 0 : err_set(err, -ESRCH, "pid 1 is gone.");
+}
+
+static int default_signals(struct err *err)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return err_set(err, -errno, "unblock signals");
+	return 0;
+}
+
+static const char *path_of(char *const *envp)
+{
+	for (; *envp; envp++) {
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	}
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* As execvpe(), but a file that is no program is an error (ENOEXEC), not a shell script. Returns
+ * the errno to report. */
+static int try_exec(const struct sandbox_plan *p)
+{
+	const char *name = p->argv[0], *dir;
+	bool denied = false;
+	char full[PATH_MAX];
+
+	if (strchr(name, '/')) {
+		execve(name, p->argv, p->envp);
+		return errno;
+	}
+	for (dir = path_of(p->envp); *dir; dir += strspn(dir, ":")) {
+		size_t n = strcspn(dir, ":");
+
+		if ((size_t)snprintf(full, sizeof(full), "%.*s/%s", (int)n, dir, name) >=
+		    sizeof(full))
+			return ENAMETOOLONG;
+		execve(full, p->argv, p->envp);
+		if (errno == EACCES)
+			denied = true;
+		else if (errno != ENOENT && errno != ENOTDIR)
+			return errno;
+		dir += n;
+	}
+	return denied ? EACCES : ENOENT;
+}
+
+static int work_steps(const struct enter *e, int tty, const struct filter_set *f, struct err *err)
+{
+	int r = take_session(e, tty, err);
+
+	if (r == 0)
+		r = rlim_set(&e->plan->limits, err);
+	/* With the rights of the payload's id, and before Landlock, whose rules name places. */
+	if (r == 0 && chdir(e->plan->cwd) < 0)
+		r = err_set(err, -errno, "go to the working directory '%s' in the sandbox",
+			    e->plan->cwd);
+	/* Landlock and the filters need no_new_privs, which comes with this. */
+	if (r == 0)
+		r = caps_drop_all(err);
+	/* After the last change of credentials, which would clear it. */
+	if (r == 0)
+		r = tie_to_parent(err);
+	if (r == 0)
+		r = landlock_restrict(err);
+	if (r == 0)
+		r = default_signals(err);
+	if (r == 0)
+		r = fds_cloexec_all(err);
+	/* Last: they would refuse some of the above. */
+	if (r == 0)
+		r = filter_load(&f->allow, err);
+	if (r == 0)
+		r = filter_load(&f->deny, err);
+	return r;
+}
+
+void work(const struct enter *e, int tty, const struct filter_set *f, int report_pipe)
+{
+	struct report rep = { .kind = REPORT_ERROR };
+	int r = work_steps(e, tty, f, &rep.err);
+
+	if (r == 0) {
+		umask(022);
+		rep.kind = REPORT_EXEC;
+		r = try_exec(e->plan);
+		rep.value = r;
+		err_set(&rep.err, -r, "run '%s'", e->plan->argv[0]);
+	} else {
+		rep.value = r;
+	}
+	fd_write_full(report_pipe, &rep, sizeof(rep));
+	_exit(127);
+}
