@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "sandbox/mnt.h"
+#include "sandbox/plan.h"
 
 /* Numbers are checked: what lies at the path on the host may have been replaced. */
 static const struct {
@@ -188,7 +190,22 @@ int devices_sys(int root, struct err *err)
 	return 0;
 }
 
-int devices_open_pty(int *ret_master, int *ret_slave, struct err *err)
+/* Before the payload runs: it may ask for the size at once, and an erased character of several
+ * bytes must go as one. */
+static void prepare_pty(const struct sandbox_plan *p, int slave)
+{
+	struct winsize size = { .ws_row = p->tty_rows, .ws_col = p->tty_cols };
+	struct termios t;
+
+	if (size.ws_row && size.ws_col)
+		ioctl(slave, TIOCSWINSZ, &size);
+	if (tcgetattr(slave, &t) == 0) {
+		t.c_iflag |= IUTF8;
+		tcsetattr(slave, TCSANOW, &t);
+	}
+}
+
+int devices_open_pty(const struct sandbox_plan *p, int *ret_master, int *ret_slave, struct err *err)
 {
 	autoclose int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	int zero = 0, slave;
@@ -201,6 +218,7 @@ int devices_open_pty(int *ret_master, int *ret_slave, struct err *err)
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return err_set(err, -errno, "open the inner end of the terminal");
+	prepare_pty(p, slave);
 	*ret_master = take_fd(&master);
 	*ret_slave = slave;
 	return 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 struct err;
+struct sandbox_plan;
 
 /* The usual harmless nodes, a private devpts, the standard links. */
 int devices_dev(int root, struct err *err);
@@ -14,5 +15,7 @@ int devices_mask_proc(int root, int proc_fd, struct err *err);
 /* /sys with the descriptions of CPUs and memory nodes only, read-only. */
 int devices_sys(int root, struct err *err);
 
-/* A new pty from the private devpts, when /dev is in its final place: both ends. */
-int devices_open_pty(int *ret_master, int *ret_slave, struct err *err);
+/* A new pty of the plan's size from the private devpts, when /dev is in its final place: both
+ * ends. */
+int devices_open_pty(const struct sandbox_plan *p, int *ret_master, int *ret_slave,
+		     struct err *err);

@@ -44,6 +44,11 @@ static int default_signals(struct err *err)
 {
 	sigset_t none;
 
+	/* What the supervisor, or whoever started it, ignores would stay ignored across execve: a
+	 * program that writes to a closed pipe would go on for ever. The C library's own signals
+	 * are refused, rightly. */
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		return err_set(err, -errno, "unblock signals");
