@@ -17,7 +17,7 @@ done
 for f in escape/*.c; do
 	n=$(basename "$f" .c)
 	[ -f "$f" ] || continue
-	grep -q "'$n'" meson.build || complain "tests/$f is not in tests/meson.build"
+	grep -q "'$n'" escape/meson.build || complain "tests/$f is not in tests/escape/meson.build"
 	grep -rqsF "$n" cases || complain "tests/$f is run by no case"
 done
 for f in $(find cases -name '*.sh' -o -name '*.py'); do
