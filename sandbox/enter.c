@@ -127,7 +127,7 @@ static int keyring(struct inside *in, struct err *err)
 
 static int terminal(struct inside *in, struct err *err)
 {
-	return in->e->plan->tty ? devices_open_pty(&in->pty, &in->tty, err) : 0;
+	return in->e->plan->tty ? devices_open_pty(in->e->plan, &in->pty, &in->tty, err) : 0;
 }
 
 static int wait_go(struct inside *in, struct err *err)
