@@ -76,6 +76,16 @@ void pty_copy_size(int master)
 		ioctl(master, TIOCSWINSZ, &size);
 }
 
+void pty_size(unsigned short *ret_rows, unsigned short *ret_cols)
+{
+	struct winsize size = { 0 };
+
+	if (term.known)
+		ioctl(term.fd, TIOCGWINSZ, &size);
+	*ret_rows = size.ws_row;
+	*ret_cols = size.ws_col;
+}
+
 bool pty_foreground(int fd)
 {
 	return tcgetpgrp(fd) == getpgrp();

@@ -17,6 +17,8 @@ int pty_save(int fd, struct err *err);
 void pty_raw(void);
 /* As it was saved. Async-signal-safe, may be called again. */
 void pty_restore(void);
+/* The size of the terminal; zeros when it is not known. */
+void pty_size(unsigned short *ret_rows, unsigned short *ret_cols);
 /* Give the size of the terminal to this pty master. */
 void pty_copy_size(int master);
 /* Is our process group the one in the foreground of this terminal?  False for other files. */

