@@ -20,9 +20,10 @@ struct enter {
 	const struct sandbox_plan *plan;
 	struct enter_source sources[ENTER_SOURCES_MAX]; /* [0] datasets, [1] workspace */
 	size_t nsources;
-	int link;      /* I's end */
-	int mapped;    /* I reads one byte here when its id maps are written */
-	bool measured; /* memory is polled: pass the tmpfs out */
+	int link;            /* I's end */
+	int mapped;          /* I reads one byte here when its id maps are written */
+	bool pids_by_rlimit; /* no cgroup counts processes */
+	bool measured;       /* memory is polled: pass the tmpfs out */
 };
 
 enum { ENTER_DATASETS, ENTER_WORKSPACE, ENTER_BINDS };

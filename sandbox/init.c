@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "sandbox/caps.h"
 #include "sandbox/fds.h"
+#include "sandbox/filter.h"
 #include "sandbox/report.h"
 
 /* Reap whoever ended. True when the worker did; its wait status in *ret. */
@@ -36,11 +37,11 @@ static bool reap(pid_t worker, int *ret)
 static void obey(int link, pid_t worker)
 {
 	struct order o;
-	ssize_t n = recv(link, &o, ORDER_SIGNAL_SIZE, 0);
+	ssize_t n = recv(link, &o, sizeof(o), 0);
 
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
 		_exit(0);
-	if (n == (ssize_t)ORDER_SIGNAL_SIZE && o.kind == ORDER_SIGNAL)
+	if (n == (ssize_t)sizeof(o) && o.kind == ORDER_SIGNAL)
 		kill(-worker, o.value);
 }
 
@@ -64,7 +65,7 @@ static int shed(int link, int sigfd, struct err *err)
 	return r;
 }
 
-void init_run(int link, pid_t worker, const struct filter_program *filter)
+void init_run(int link, pid_t worker)
 {
 	struct pollfd p[2] = { { .fd = link, .events = POLLIN }, { .events = POLLIN } };
 	struct signalfd_siginfo si;
@@ -75,7 +76,7 @@ void init_run(int link, pid_t worker, const struct filter_program *filter)
 	sigaddset(&set, SIGCHLD);
 	p[1].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	/* Too late to tell anybody: without pid 1 everything ends, and S sees that. */
-	if (p[1].fd < 0 || shed(link, p[1].fd, NULL) < 0 || filter_load(filter, NULL) < 0)
+	if (p[1].fd < 0 || shed(link, p[1].fd, NULL) < 0 || filter_load(&filter_init, NULL) < 0)
 		_exit(1);
 	while (!reap(worker, &status)) {
 		p[0].revents = p[1].revents = 0;

@@ -3,9 +3,7 @@
 
 #include <sys/types.h>
 
-#include "sandbox/seccomp.h"
-
-/* Shed everything but the link, load 'filter', then reap, pass S's signals on to the worker's
+/* Shed everything but the link, then reap, pass S's signals on to the worker's
  * process group, report the worker's end and exit: with pid 1 ends everything in the namespace.
  * Also exits when the link closes, which is how S's death, even by SIGKILL, ends the sandbox. */
-_Noreturn void init_run(int link, pid_t worker, const struct filter_program *filter);
+_Noreturn void init_run(int link, pid_t worker);

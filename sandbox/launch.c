@@ -42,7 +42,6 @@ struct sandbox {
 	struct janitor janitor;
 	struct sandbox_isolation isolation;
 	struct sandbox_usage usage;
-	uint64_t memory_limit;
 };
 
 static uint64_t now_ms(void)
@@ -171,6 +170,7 @@ static int start(struct sandbox *sb, struct sources *s, pid_t *ret_j, struct err
 	}
 	s->enter.mapped = mapped[0];
 	s->enter.measured = sb->usage.memory_is_polled;
+	s->enter.pids_by_rlimit = !cgroup_get_powers(sb->cg)->pids;
 	j.mapped_write = mapped[1];
 	j.supervisor_fds[0] = link[0];
 	j.supervisor_fds[1] = sb->janitor.fd;
@@ -184,8 +184,9 @@ static int start(struct sandbox *sb, struct sources *s, pid_t *ret_j, struct err
 	return 0;
 }
 
-static int send_go(struct sandbox *sb, struct order *go, pid_t pid, struct err *err)
+static int send_go(struct sandbox *sb, pid_t pid, struct err *err)
 {
+	const struct order go = { .kind = ORDER_GO };
 	int r;
 
 	sb->pid = pid;
@@ -196,7 +197,7 @@ static int send_go(struct sandbox *sb, struct order *go, pid_t pid, struct err *
 	r = cgroup_join(sb->cg, pid, err);
 	if (r < 0)
 		return r;
-	r = fd_send(sb->link, go, sizeof(*go), NULL, 0);
+	r = fd_send(sb->link, &go, sizeof(go), NULL, 0);
 	/* I failed before it came to listen: its own report, which follows, says why. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return err_set(err, r, "give the order to start");
@@ -214,7 +215,7 @@ static void keep_tmpfs(struct sandbox *sb, const int *fds, size_t n)
 }
 
 /* Follow the reports until W runs. */
-static int follow(struct sandbox *sb, struct order *go, int *ret_exec_errno, struct err *err)
+static int follow(struct sandbox *sb, int *ret_exec_errno, struct err *err)
 {
 	for (;;) {
 		struct report rep;
@@ -233,7 +234,7 @@ static int follow(struct sandbox *sb, struct order *go, int *ret_exec_errno, str
 			return err_set(err, r, "hear from the sandbox");
 		switch (rep.kind) {
 		case REPORT_JOINED:
-			r = send_go(sb, go, rep.value, err);
+			r = send_go(sb, rep.value, err);
 			if (r < 0)
 				return r;
 			break;
@@ -259,7 +260,7 @@ static int follow(struct sandbox *sb, struct order *go, int *ret_exec_errno, str
 }
 
 static int launch_steps(struct sandbox *sb, const struct sandbox_plan *plan, struct sources *s,
-			struct order *go, int *ret_exec_errno, struct err *err)
+			int *ret_exec_errno, struct err *err)
 {
 	pid_t j = 0;
 	int r = prepare_limits(sb, plan, err);
@@ -270,11 +271,9 @@ static int launch_steps(struct sandbox *sb, const struct sandbox_plan *plan, str
 		r = start(sb, s, &j, err);
 	if (r < 0)
 		return r;
-	/* While J and I build: this takes about as long. */
-	go->kind = ORDER_GO;
-	r = filter_build(&go->filters, err);
-	if (r == 0)
-		r = follow(sb, go, ret_exec_errno, err);
+	r = follow(sb, ret_exec_errno, err);
+	if (r < 0)
+		kill(j, SIGKILL);
 	while (waitpid(j, NULL, 0) < 0 && errno == EINTR)
 		;
 	return r;
@@ -284,7 +283,6 @@ int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *r
 		   struct err *err)
 {
 	struct sources *s = NULL;
-	struct order *go = NULL;
 	struct sandbox *sb = NULL;
 	int r = plan_validate(plan, err);
 
@@ -292,19 +290,16 @@ int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *r
 		return r;
 	sb = calloc(1, sizeof(*sb));
 	s = calloc(1, sizeof(*s));
-	go = calloc(1, sizeof(*go));
-	if (!sb || !s || !go) {
+	if (!sb || !s) {
 		r = err_set(err, -ENOMEM, "launch a sandbox");
 	} else {
 		sb->link = sb->pidfd = sb->pty = sb->janitor.fd = -1;
 		for (size_t i = 0; i < ARRAY_LEN(sb->tmpfs); i++)
 			sb->tmpfs[i] = -1;
-		sb->memory_limit = plan->limits.memory_bytes;
-		r = launch_steps(sb, plan, s, go, ret_exec_errno, err);
+		r = launch_steps(sb, plan, s, ret_exec_errno, err);
 	}
 	if (s)
 		close_sources(s);
-	free(go);
 	if (r < 0) {
 		sandbox_free(sb);
 		return r;
@@ -332,7 +327,7 @@ int sandbox_signal(struct sandbox *sb, int sig)
 {
 	struct order o = { .kind = ORDER_SIGNAL, .value = sig };
 
-	return fd_send(sb->link, &o, ORDER_SIGNAL_SIZE, NULL, 0);
+	return fd_send(sb->link, &o, sizeof(o), NULL, 0);
 }
 
 /* Sums over /proc, for what no cgroup counts. */

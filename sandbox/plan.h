@@ -50,7 +50,7 @@ struct sandbox_plan {
 	char *const *argv; /* NULL-terminated, argv[0] looked up in the inner PATH */
 	char *const *envp; /* NULL-terminated, complete */
 	struct plan_limits limits;
-	bool tty;     /* make a pty inside; its master comes out of the launch */
+	bool tty; /* make a pty inside; its master comes out of the launch */
 	unsigned short tty_rows, tty_cols; /* the first size of it, 0 = unknown */
 	int stdio[3]; /* when !tty: descriptors that become 0, 1, 2 inside (borrowed) */
 	bool allow_degraded;

@@ -8,7 +8,6 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "sandbox/seccomp.h"
 
 enum report_kind {
 	REPORT_JOINED = 1, /* J: value = pid of I as S sees it */
@@ -33,9 +32,7 @@ enum order_kind {
 struct order {
 	uint32_t kind;
 	int32_t value;
-	struct filter_set filters; /* ORDER_GO only; a signal order is sent without them */
 };
-#define ORDER_SIGNAL_SIZE offsetof(struct order, filters)
 
 /* Send 'kind' and 'value', with descriptors (borrowed). Returns 0 or -errno. */
 int report_send(int link, enum report_kind kind, int value, const int *fds, size_t nfds);

@@ -1,7 +1,6 @@
 #include "sandbox/seccomp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -9,13 +8,10 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -49,8 +45,12 @@ static void cleanup_ctx(scmp_filter_ctx *ctx)
 #define CLONE_FLAGS_ARG 0
 #endif
 
-/* -1: the call does not exist on this machine; sets *cursor behind the name. */
-static int next_call(const char **cursor, char name[static 48])
+int seccomp_number(const char *name)
+{
+	return seccomp_syscall_resolve_name(name);
+}
+
+int seccomp_next_name(const char **cursor, char name[static 48])
 {
 	const char *p = *cursor + strspn(*cursor, " ");
 	size_t n = strcspn(p, " ");
@@ -67,7 +67,7 @@ static int add_calls(scmp_filter_ctx ctx, uint32_t action, const char *names, in
 {
 	char name[48];
 
-	while (next_call(&names, name) == 0) {
+	while (seccomp_next_name(&names, name) == 0) {
 		int nr = seccomp_syscall_resolve_name(name);
 		int r;
 
@@ -82,7 +82,7 @@ static int add_calls(scmp_filter_ctx ctx, uint32_t action, const char *names, in
 	return 0;
 }
 
-static int add_rows(scmp_filter_ctx ctx, const struct filter_row *rows, int *last)
+static int add_rows(scmp_filter_ctx ctx, const struct seccomp_row *rows, int *last)
 {
 	int r = 0;
 
@@ -157,7 +157,7 @@ static int add_denied_args(scmp_filter_ctx ctx)
 
 /* Before the list: numbers that are newer than it get ENOSYS, as on an older kernel.  A foreign ABI
  * (32-bit, x32) goes on to the list, which kills it. */
-static void prepend_enosys(struct filter_program *p, int last)
+static void prepend_enosys(struct seccomp_program *p, int last)
 {
 	const uint32_t arch = seccomp_arch_native();
 	const struct sock_filter head[] = {
@@ -175,7 +175,7 @@ static void prepend_enosys(struct filter_program *p, int last)
 }
 
 /* libseccomp writes the program to a descriptor. */
-static int export(scmp_filter_ctx ctx, size_t room, struct filter_program *ret)
+static int export(scmp_filter_ctx ctx, size_t room, struct seccomp_program *ret)
 {
 	autoclose int fd = memfd_create("sbx-filter", MFD_CLOEXEC);
 	ssize_t n;
@@ -190,7 +190,7 @@ static int export(scmp_filter_ctx ctx, size_t room, struct filter_program *ret)
 	if (n < 0)
 		return (int)n;
 	ret->len = (uint32_t)((size_t)n / sizeof(ret->insns[0]));
-	return ret->len + room > FILTER_INSNS_MAX ? -E2BIG : 0;
+	return ret->len + room > SECCOMP_INSNS_MAX ? -E2BIG : 0;
 }
 
 static int new_ctx(uint32_t dflt, scmp_filter_ctx *ret)
@@ -212,23 +212,23 @@ static int new_ctx(uint32_t dflt, scmp_filter_ctx *ret)
 	return 0;
 }
 
-static int build_allow(struct filter_program *ret)
+static int build_allow(struct seccomp_program *ret)
 {
 	autoctx scmp_filter_ctx ctx = NULL;
 	int last = 0;
 	int r = new_ctx(SCMP_ACT_ERRNO(EPERM), &ctx);
 
 	if (r == 0)
-		r = add_rows(ctx, filter_allowed, &last);
+		r = add_rows(ctx, seccomp_allowed, &last);
 	if (r == 0)
 		r = add_allowed_args(ctx);
 	if (r == 0)
 		r = export(ctx, 8, ret);
-	for (const struct filter_row *row = filter_refused; row->names; row++) {
+	for (const struct seccomp_row *row = seccomp_refused; row->names; row++) {
 		const char *names = row->names;
 		char name[48];
 
-		while (next_call(&names, name) == 0)
+		while (seccomp_next_name(&names, name) == 0)
 			last = MAX(last, seccomp_syscall_resolve_name(name));
 	}
 	if (r == 0)
@@ -236,7 +236,7 @@ static int build_allow(struct filter_program *ret)
 	return r;
 }
 
-static int build_deny(struct filter_program *ret)
+static int build_deny(struct seccomp_program *ret)
 {
 	autoctx scmp_filter_ctx ctx = NULL;
 	int r = new_ctx(SCMP_ACT_ALLOW, &ctx);
@@ -246,17 +246,34 @@ static int build_deny(struct filter_program *ret)
 	return r < 0 ? r : export(ctx, 0, ret);
 }
 
-static int build_init(struct filter_program *ret)
+/* Our own daemons: everything but the table, and sockets of one family. */
+static int build_daemon(struct seccomp_program *ret)
+{
+	const struct arg_rule rules[] = {
+		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_LT, AF_UNIX) } },
+		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_GT, AF_UNIX) } },
+	};
+	autoctx scmp_filter_ctx ctx = NULL;
+	int r = new_ctx(SCMP_ACT_ALLOW, &ctx);
+
+	for (const struct seccomp_row *row = seccomp_daemon_refused; row->names && r == 0; row++)
+		r = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), row->names, NULL);
+	if (r == 0)
+		r = add_arg_rules(ctx, SCMP_ACT_ERRNO(EPERM), rules, ARRAY_LEN(rules));
+	return r < 0 ? r : export(ctx, 0, ret);
+}
+
+static int build_init(struct seccomp_program *ret)
 {
 	autoctx scmp_filter_ctx ctx = NULL;
 	int r = new_ctx(SCMP_ACT_KILL_PROCESS, &ctx);
 
 	if (r == 0)
-		r = add_rows(ctx, filter_init_allowed, NULL);
+		r = add_rows(ctx, seccomp_init_allowed, NULL);
 	return r < 0 ? r : export(ctx, 0, ret);
 }
 
-int filter_build(struct filter_set *ret, struct err *err)
+int seccomp_build_set(struct seccomp_set *ret, struct err *err)
 {
 	int r = build_allow(&ret->allow);
 
@@ -264,29 +281,7 @@ int filter_build(struct filter_set *ret, struct err *err)
 		r = build_deny(&ret->deny);
 	if (r == 0)
 		r = build_init(&ret->init);
-	return r < 0 ? err_set(err, r, "build the system call filter") : 0;
-}
-
-int filter_build_deny(const char *names, struct filter_program *ret, struct err *err)
-{
-	autoctx scmp_filter_ctx ctx = NULL;
-	int r = new_ctx(SCMP_ACT_ALLOW, &ctx);
-
 	if (r == 0)
-		r = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), names, NULL);
-	if (r == 0)
-		r = export(ctx, 0, ret);
+		r = build_daemon(&ret->daemon);
 	return r < 0 ? err_set(err, r, "build the system call filter") : 0;
-}
-
-int filter_load(const struct filter_program *p, struct err *err)
-{
-	struct sock_fprog prog = {
-		.len = (unsigned short)p->len,
-		.filter = (struct sock_filter *)p->insns,
-	};
-
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
-		return err_set(err, -errno, "load the system call filter");
-	return 0;
 }

@@ -1,13 +1,5 @@
-/* System call filters.  Three programs are made, by S and before any of them is loaded:
- *
- *   allow   the list of calls that W may make; anything else EPERM, numbers beyond the last one
- *           this table knows ENOSYS (so that new libc features fall back), foreign ABIs are killed
- *   deny    argument values that are never allowed (TIOCSTI, TCP_ULP, ...): libseccomp cannot say
- *           "all but these values" in a list that allows, so they are a filter of their own
- *   init    what pid 1 needs to wait and to pass signals on, nothing else
- *
- * The kernel takes the strictest answer of all loaded filters; of two errors, that of the filter
- * loaded last, which is 'deny'. */
+/* From the tables of system calls to filter programs.  Runs when sbx is built (filter_gen.c) and in
+ * tests; the only door to libseccomp. The programs are described in filter.h. */
 #pragma once
 
 #include <linux/filter.h>
@@ -15,30 +7,31 @@
 
 struct err;
 
-#define FILTER_INSNS_MAX 1400
+#define SECCOMP_INSNS_MAX 4096 /* the kernel's BPF_MAXINSNS */
 
-struct filter_program {
+struct seccomp_program {
 	uint32_t len; /* instructions */
-	struct sock_filter insns[FILTER_INSNS_MAX];
+	struct sock_filter insns[SECCOMP_INSNS_MAX];
 };
 
-struct filter_set {
-	struct filter_program allow, deny, init;
+struct seccomp_set {
+	struct seccomp_program allow, deny, init, daemon;
 };
 
-/* Build all three for this machine. Pure: nothing is loaded. */
-int filter_build(struct filter_set *ret, struct err *err);
-/* A filter for a daemon: everything is allowed but the named calls (space separated), which get
- * EPERM; names this machine does not know are skipped. */
-int filter_build_deny(const char *names, struct filter_program *ret, struct err *err);
-/* Load one into the calling thread; needs no_new_privs. */
-int filter_load(const struct filter_program *p, struct err *err);
+/* Build all for the machine this runs on. Pure: nothing is loaded. */
+int seccomp_build_set(struct seccomp_set *ret, struct err *err);
 
-/* One row of the tables in seccomp_table.c. */
-struct filter_row {
+/* One row of the tables in seccomp_table.c; each table ends with names == NULL. */
+struct seccomp_row {
 	const char *names;  /* system calls, separated by blanks */
 	const char *reason; /* why it is allowed, or why it must not be */
 };
-extern const struct filter_row filter_allowed[]; /* ended by names == NULL */
-extern const struct filter_row filter_refused[]; /* knowingly left out; documentation and tests */
-extern const struct filter_row filter_init_allowed[];
+extern const struct seccomp_row seccomp_allowed[];
+extern const struct seccomp_row seccomp_refused[]; /* knowingly left out of it */
+extern const struct seccomp_row seccomp_init_allowed[];
+extern const struct seccomp_row seccomp_daemon_refused[];
+
+/* The next name of a row: copied to 'name', *cursor moves behind it. -ENOENT at the end. */
+int seccomp_next_name(const char **cursor, char name[static 48]);
+/* Its number here, or negative when this machine has no such call. */
+int seccomp_number(const char *name);

@@ -1,11 +1,11 @@
 /* Which system calls a payload may make, and why.  A call that is in no row gets EPERM; the rows of
- * filter_refused[] name what is knowingly left out.  Calls whose arguments decide (clone, socket,
+ * seccomp_refused[] name what is knowingly left out.  Calls whose arguments decide (clone, socket,
  * ioctl, ...) are in seccomp.c. */
 #include "sandbox/seccomp.h"
 
 #include <stddef.h>
 
-const struct filter_row filter_allowed[] = {
+const struct seccomp_row seccomp_allowed[] = {
 	{ "read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 close "
 	  "close_range dup dup2 dup3 lseek _llseek fcntl fcntl64 pipe pipe2",
 	  "plain input and output" },
@@ -88,7 +88,7 @@ const struct filter_row filter_allowed[] = {
 	{ NULL, NULL },
 };
 
-const struct filter_row filter_refused[] = {
+const struct seccomp_row seccomp_refused[] = {
 	{ "mount umount umount2 pivot_root chroot fsopen fsconfig fsmount fspick open_tree "
 	  "open_tree_attr move_mount mount_setattr swapon swapoff",
 	  "the view of files is ours to make" },
@@ -118,11 +118,27 @@ const struct filter_row filter_refused[] = {
 	{ NULL, NULL },
 };
 
-const struct filter_row filter_init_allowed[] = {
+const struct seccomp_row seccomp_init_allowed[] = {
 	{ "read recvmsg recvfrom sendmsg sendto close", "orders and reports over the link" },
 	{ "poll ppoll ppoll_time64 restart_syscall", "waiting" },
 	{ "wait4 waitid waitpid", "reaping" },
 	{ "kill", "passing signals on" },
 	{ "exit exit_group rt_sigreturn rt_sigprocmask", "the end" },
+	{ NULL, NULL },
+};
+
+const struct seccomp_row seccomp_daemon_refused[] = {
+	{ "ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp",
+	  "it holds keys, others' too" },
+	{ "bpf perf_event_open userfaultfd",
+	  "kernel machinery that most local exploits began with" },
+	{ "keyctl add_key request_key", "its keys are its own" },
+	{ "open_by_handle_at", "files by number, past every path rule" },
+	{ "kexec_load kexec_file_load init_module finit_module delete_module reboot acct syslog "
+	  "swapon swapoff iopl ioperm quotactl quotactl_fd nfsservctl uselib vhangup personality "
+	  "settimeofday clock_settime clock_settime64 clock_adjtime clock_adjtime64 adjtimex "
+	  "sethostname setdomainname",
+	  "administration of the machine" },
+	{ "fanotify_init fanotify_mark lookup_dcookie vmsplice", "never used by a file system" },
 	{ NULL, NULL },
 };

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "sandbox/caps.h"
 #include "sandbox/fds.h"
+#include "sandbox/filter.h"
 #include "sandbox/landlock.h"
 #include "sandbox/report.h"
 #include "sandbox/rlim.h"
@@ -92,7 +93,7 @@ static int try_exec(const struct sandbox_plan *p)
 	return denied ? EACCES : ENOENT;
 }
 
-static int work_steps(const struct enter *e, int tty, const struct filter_set *f, struct err *err)
+static int work_steps(const struct enter *e, int tty, struct err *err)
 {
 	int r = take_session(e, tty, err);
 
@@ -116,16 +117,16 @@ static int work_steps(const struct enter *e, int tty, const struct filter_set *f
 		r = fds_cloexec_all(err);
 	/* Last: they would refuse some of the above. */
 	if (r == 0)
-		r = filter_load(&f->allow, err);
+		r = filter_load(&filter_allow, err);
 	if (r == 0)
-		r = filter_load(&f->deny, err);
+		r = filter_load(&filter_deny, err);
 	return r;
 }
 
-void work(const struct enter *e, int tty, const struct filter_set *f, int report_pipe)
+void work(const struct enter *e, int tty, int report_pipe)
 {
 	struct report rep = { .kind = REPORT_ERROR };
-	int r = work_steps(e, tty, f, &rep.err);
+	int r = work_steps(e, tty, &rep.err);
 
 	if (r == 0) {
 		umask(022);
