@@ -395,7 +395,15 @@ static bool read_end(struct sandbox *sb, int *ret_status)
 	int fds[FD_PASS_MAX];
 	size_t n;
 
-	while (wait_fd(sb->link, 0) && report_recv(sb->link, &rep, fds, &n) == 0) {
+	while (wait_fd(sb->link, 0)) {
+		int r = report_recv(sb->link, &rep, fds, &n);
+
+		/* Pid 1 left an order unread (a signal that came too late): the kernel says so
+		 * once, before it gives us the report that lies behind. */
+		if (r == -ECONNRESET)
+			continue;
+		if (r < 0)
+			break;
 		for (size_t i = 0; i < n; i++)
 			close(fds[i]);
 		if (rep.kind == REPORT_END) {
