@@ -199,12 +199,10 @@ static void greet(const struct run *run)
 	for (unsigned n = 0; n < i->ndegraded && n < ARRAY_LEN(i->degraded); n++)
 		log_print(LOG_WARN, "%s", i->degraded[n]);
 	if (run->interactive)
-		log_print(
-			LOG_NOTE,
-			"a sandbox on '%s': what is written to /workspace is encrypted, /datasets "
-			"is read-only, there is no network; leave with 'exit', or end everything "
-			"with ^] three times",
-			run->ws);
+		log_print(LOG_NOTE,
+			  "sandbox on '%s': /workspace is encrypted, /datasets read-only, no "
+			  "network; 'exit' leaves, ^] three times ends everything",
+			  run->ws);
 }
 
 /* Everything up to the end of the run. A failure is a matter of setting up, except for -ECHILD. */

@@ -323,7 +323,8 @@ static void move_streams(struct loop *l, const struct pollfd *set)
 	if ((s->out.over || s->errs.over) && l->f->cause == CAUSE_NONE)
 		end_run(l, CAUSE_OUTPUT, 0);
 	/* The terminal hung up: nobody will type or read again. */
-	if (s->master >= 0 && (s->in.eof || s->out.error) && l->grace_end == NEVER && !l->killed)
+	if (s->master >= 0 && ((s->in.eof && !s->in.error) || s->out.error) &&
+	    l->grace_end == NEVER && !l->killed)
 		told_to_end(l, SIGHUP);
 }
 
