@@ -18,12 +18,22 @@
 
 #define KILL_WAIT_MS 15000 /* the grace of a run is 2 s unless asked otherwise */
 
+struct ps_opts {
+	struct ctl_common common;
+	bool all;
+};
+
 struct kill_opts {
 	struct ctl_common common;
 	bool now;
 };
 
-static const struct opt ps_table[] = { CTL_OPT_JSON, CTL_OPT_END };
+static const struct opt ps_table[] = {
+	{ "all", 'a', OPT_FLAG, offsetof(struct ps_opts, all), NULL, NULL,
+	  .help = "With WS: also the runs that have ended, from their records." },
+	CTL_OPT_JSON,
+	CTL_OPT_END,
+};
 
 static const struct opt kill_table[] = {
 	{ "now", 0, OPT_FLAG, offsetof(struct kill_opts, now), NULL, NULL,
@@ -81,24 +91,24 @@ static void age_text(uint64_t since, char *out, size_t size)
 		snprintf(out, size, "%lluh", (unsigned long long)(s / 3600));
 }
 
-static int ps_run(void *opts, int argc, char **argv)
+/* Keep the runs of the workspace at 'path'. */
+static void keep_workspace(json_t *runs, const char *path)
+{
+	for (size_t i = json_array_size(runs); i-- > 0;)
+		if (strcmp(ctl_str(json_array_get(runs, i), "workspace"), path) != 0)
+			json_array_remove(runs, i);
+}
+
+static void print_running(const json_t *runs)
 {
 	static const char *const heads[] = { "RUN", "PID", "AGE", "WORKSPACE", "COMMAND", NULL };
-	const struct ctl_common *o = opts;
-	autojson json_t *runs = all_runs();
 	struct out_table *t;
 	json_t *v;
 	size_t i;
 
-	(void)argc;
-	(void)argv;
-	if (o->json) {
-		out_json(runs);
-		return CTL_OK;
-	}
 	if (json_array_size(runs) == 0) {
 		puts("No runs.");
-		return CTL_OK;
+		return;
 	}
 	t = out_table_new(heads);
 	json_array_foreach (runs, i, v) {
@@ -113,6 +123,67 @@ static int ps_run(void *opts, int argc, char **argv)
 	}
 	out_table_print(t);
 	out_table_free(t);
+}
+
+static void print_ended(const json_t *records)
+{
+	static const char *const heads[] = { "RUN", "VERDICT", "EXIT", "TOOK", "COMMAND", NULL };
+	struct out_table *t = out_table_new(heads);
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (records, i, v) {
+		json_t *code = json_object_get(v, "exit_code");
+		char took[24];
+
+		format_duration(ctl_u64(v, "wall_ms"), took);
+		out_cell(t, "%s", ctl_str(v, "run"));
+		out_cell(t, "%s", ctl_str(v, "verdict"));
+		if (json_is_integer(code))
+			out_cell(t, "%lld", (long long)json_integer_value(code));
+		else
+			out_cell(t, "-");
+		out_cell(t, "%s", took);
+		out_cell(t, "%.60s",
+			 json_is_true(json_object_get(v, "interactive")) ? "(a shell)"
+									 : ctl_str(v, "command"));
+	}
+	out_table_print(t);
+	out_table_free(t);
+}
+
+static int ps_run(void *opts, int argc, char **argv)
+{
+	const struct ps_opts *o = opts;
+	autojson json_t *runs = NULL, *records = NULL, *both = NULL;
+	autofree char *path = NULL;
+	struct err err = { 0 };
+	int r = 0;
+
+	if (o->all && argc == 0)
+		return ctl_usage(
+			"--all needs a workspace: the records of its runs are kept there.");
+	if (argc == 1) {
+		r = ctl_check_workspace(argv[0], &err);
+		path = r == 0 ? realpath(argv[0], NULL) : NULL;
+	}
+	if (r == 0 && o->all)
+		r = ctl_run_records(argv[0], SIZE_MAX, &records, &err);
+	if (r < 0)
+		return ctl_fail(r, &err);
+	runs = all_runs();
+	if (path)
+		keep_workspace(runs, path);
+	if (o->common.json) {
+		both = records ? json_pack("{s:O, s:O}", "running", runs, "ended", records)
+			       : json_incref(runs);
+		out_json(both);
+		return CTL_OK;
+	}
+	if (!records || json_array_size(runs) > 0)
+		print_running(runs);
+	if (records)
+		print_ended(records);
 	return CTL_OK;
 }
 
@@ -210,19 +281,20 @@ static int kill_run(void *opts, int argc, char **argv)
 
 static const struct opt_example ps_examples[] = {
 	{ "sbxctl ps", "All runs of yours that are going on." },
+	{ "sbxctl ps --all ws", "How the runs of a workspace ended." },
 	{ NULL, NULL },
 };
 
 const struct opt_command cmd_ps = {
 	.name = "ps",
-	.args = "",
-	.summary = "list the runs that are going on",
+	.args = "[WS]",
+	.summary = "list the runs that are going on, or those of one workspace",
 	.opts = ps_table,
 	.examples = ps_examples,
 	.min_args = 0,
-	.max_args = 0,
+	.max_args = 1,
 	.run = ps_run,
-	.opts_size = sizeof(struct ctl_common),
+	.opts_size = sizeof(struct ps_opts),
 };
 
 const struct opt_command cmd_kill = {

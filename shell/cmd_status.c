@@ -85,6 +85,19 @@ static void print_sessions(const json_t *s)
 		out_pair(title, "none now");
 }
 
+/* How the newest run ended, if any did. */
+static void print_last(const char *ws)
+{
+	autojson json_t *last = NULL;
+	const json_t *v;
+
+	if (ctl_run_records(ws, 1, &last, NULL) < 0 || json_array_size(last) == 0)
+		return;
+	v = json_array_get(last, 0);
+	out_pair("last run", "%s: %s%s%s", ctl_str(v, "run"), ctl_str(v, "verdict"),
+		 *ctl_str(v, "reason") ? ", " : "", ctl_str(v, "reason"));
+}
+
 static void print_one(const json_t *s, bool was_served)
 {
 	bool read_only = json_is_true(json_object_get(s, "read_only"));
@@ -100,6 +113,7 @@ static void print_one(const json_t *s, bool was_served)
 	print_quota(s);
 	print_datasets(s);
 	print_sessions(s);
+	print_last(ctl_str(s, "path"));
 	print_strings("mounted on", json_object_get(s, "mounts"));
 	if (ctl_u64(s, "open_files"))
 		out_pair("open files", "%llu", (unsigned long long)ctl_u64(s, "open_files"));
