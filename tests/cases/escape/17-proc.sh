@@ -1,0 +1,7 @@
+# Attack 17: the links of /proc lead nowhere, its dangerous files are masked.
+# run: root user
+# needs: fuse userns
+. "$SBX_SRC/tests/lib/escape.sh"
+
+new_ws ws
+attack proc-of-others

@@ -1,0 +1,7 @@
+# Attack 19: no new namespace, hence no new capabilities.
+# run: root user
+# needs: fuse userns
+. "$SBX_SRC/tests/lib/escape.sh"
+
+new_ws ws
+attack new-namespaces

@@ -1,0 +1,7 @@
+# Attack 26: the filter cannot be walked around by another ABI.
+# run: root user
+# needs: fuse userns
+. "$SBX_SRC/tests/lib/escape.sh"
+
+new_ws ws
+attack foreign-abi
