@@ -53,12 +53,13 @@ int ctl_run_records(const char *ws, size_t max, json_t **ret, struct err *err)
 		json_decref(list);
 		return err_set(err, dirfd < -1 ? dirfd : -errno, "read '%s/runs'", ws);
 	}
-	for (int i = 0; i < n; i++) {
-		json_t *j = (size_t)(n - i) <= max ? read_record(dirfd, names[i]->d_name) : NULL;
+	while (n-- > 0) {
+		json_t *j =
+			json_array_size(list) < max ? read_record(dirfd, names[n]->d_name) : NULL;
 
 		if (j)
-			json_array_append_new(list, j);
-		free(names[i]);
+			json_array_insert_new(list, 0, j);
+		free(names[n]);
 	}
 	free(names);
 	*ret = list;
