@@ -11,14 +11,15 @@
 struct err;
 struct quota;
 struct store;
+struct store_io;
 
 struct store_params {
 	uint8_t vol_id[16];
-	uint8_t suite;          /* for new files: 1 XChaCha20-Poly1305, 2 AES-256-GCM, 3 AEGIS-256 */
-	bool pad;               /* keep the backing size at whole blocks */
-	uint32_t keygen;        /* generation for new headers and the log */
-	uint64_t conf_counter;  /* of the opened config; store_open() checks it against the state */
-	bool read_only;         /* no write of any kind, no recovery: refuses an unclean store */
+	uint8_t suite;         /* for new files: 1 XChaCha20-Poly1305, 2 AES-256-GCM, 3 AEGIS-256 */
+	bool pad;              /* keep the backing size at whole blocks */
+	uint32_t keygen;       /* generation for new headers and the log */
+	uint64_t conf_counter; /* of the opened config; store_open() checks it against the state */
+	bool read_only;        /* no write of any kind, no recovery: refuses an unclean store */
 
 	/* Keys, 32 bytes each in guarded memory, borrowed for the store's life.
 	 * head_key() returns NULL for a generation that is not known. */
@@ -26,7 +27,9 @@ struct store_params {
 	const uint8_t *(*log_key)(void *key_ctx, uint32_t keygen);
 	void *key_ctx;
 
-	struct quota *quota;    /* borrowed; used sums are set by store_open() */
+	struct quota *quota; /* borrowed; used sums are set by store_open() */
+
+	const struct store_io *io; /* NULL = the system calls; tests put their own in between */
 
 	/* One line per event: damage, recovery's decisions. Names files by their place in the store
 	 * ("t/Ab3...": ciphertext), never by a plaintext name. May be NULL. */
@@ -41,8 +44,7 @@ int store_create(int store_dirfd, const struct store_params *p, uint32_t ring_pa
 
 /* -EBADMSG: damage or rollback; -ENOSPC: recovery needs room (the sentence says how much);
  * -EROFS: recovery needed but read_only. */
-int store_open(int store_dirfd, const struct store_params *p, struct store **ret,
-	       struct err *err);
+int store_open(int store_dirfd, const struct store_params *p, struct store **ret, struct err *err);
 /* Everything durable and clean. On error the store is left as after a crash, which loses nothing
  * that was synced. Frees 's' in every case. */
 int store_close(struct store *s, struct err *err);

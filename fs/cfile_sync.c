@@ -1,0 +1,110 @@
+/* fsync: what was written before it survives a power cut after it. */
+#include "fs/cfile_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+/* Copies of the fresh blocks go to the log, so that home need not be synced. */
+static int copy_fresh(struct cfile *f)
+{
+	uint8_t data[BLOCK_SIZE], entry[ENTRY_SIZE];
+	int r = 0;
+
+	for (size_t i = 0; i < f->fresh.len && r == 0; i++) {
+		struct range g = f->fresh.v[i];
+
+		for (uint64_t b = g.start; b < g.end && r == 0; b++) {
+			ssize_t n = fd_pread_full(f->fd, data, BLOCK_SIZE, blockmap_data_off(b));
+
+			if (n < 0)
+				return (int)n;
+			memset(data + n, 0, BLOCK_SIZE - (size_t)n);
+			r = home_entries(f, blockmap_group(b), blockmap_slot(b), 1, entry);
+			if (r == 0)
+				r = cfile_log_data(f, b, entry, data);
+		}
+	}
+	return r;
+}
+
+struct barrier {
+	bool home, full;
+	uint64_t seq;
+	uint64_t size;
+};
+
+/* Steps 1 to 3: from here on what this barrier covers is not written directly any more. */
+static int begin(struct cfile *f, bool data_only, struct barrier *b)
+{
+	bool fresh = f->fresh.count > 0 || f->fresh_lost;
+	int r = 0;
+
+	b->home = fresh || !f->durable || f->meta_changed;
+	b->full = f->meta_changed || !f->durable || !data_only;
+	if (f->durable && !f->meta_changed && fresh && !f->fresh_lost &&
+	    f->fresh.count <= FSYNC_COPY_MAX) {
+		r = copy_fresh(f);
+		b->home = false;
+	}
+	if (r < 0)
+		return r;
+	if (cfile_head_direct(f)) {
+		if (f->head_dirty || !f->head_home)
+			r = home_write_head(f);
+		if (r == 0)
+			r = home_fit_size(f);
+	} else {
+		r = cfile_log_close(f);
+	}
+	if (r < 0)
+		return r;
+	f->created = false;
+	ranges_clear(&f->fresh);
+	f->fresh_lost = false;
+	f->meta_changed = f->meta_changed && !b->home;
+	b->seq = f->last_seq;
+	b->size = f->h.size;
+	return 0;
+}
+
+int cfile_fsync(struct cfile *f, bool data_only)
+{
+	struct store *s = f->s;
+	struct barrier b = { 0 };
+	int r;
+
+	if (s->p.read_only)
+		return 0;
+	if (store_failed(s))
+		return -EIO;
+	r = log_reserve(s, FSYNC_COPY_MAX + 3);
+	if (r < 0)
+		return r;
+	store_epoch_enter(s);
+	pthread_rwlock_wrlock(&f->lock);
+	r = begin(f, data_only, &b);
+	pthread_rwlock_unlock(&f->lock);
+	store_epoch_leave(s);
+	log_unreserve(s, FSYNC_COPY_MAX + 3);
+	if (r < 0)
+		return r;
+	if (b.home) {
+		r = b.full ? sio_fsync(s->io, f->fd) : sio_fdatasync(s->io, f->fd);
+		if (r < 0) {
+			store_fail(s, r, "sync of a file");
+			return -EIO;
+		}
+	}
+	if (b.seq)
+		r = log_sync(s, b.seq);
+	if (r < 0)
+		return -EIO;
+	pthread_rwlock_wrlock(&f->lock);
+	f->durable |= b.home;
+	f->h.synced = b.size;
+	pthread_rwlock_unlock(&f->lock);
+	return 0;
+}
