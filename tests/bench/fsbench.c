@@ -1,0 +1,246 @@
+/* The same file operations on any filesystem, timed exactly: one workload per call, so that the
+ * caller can drop caches and mount anew in between.
+ *
+ *   fsbench DIR WORKLOAD     prints one number: MB/s (10^6 bytes) or operations per second
+ *
+ * Writes are timed with their fsync or, for the throughput rows, up to the close and without it, as
+ * a program sees them; the caller syncs afterwards. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FILE_BYTES   (256l << 20)
+#define RANDOM_BYTES (64l << 20)
+#define FILES        2000
+#define MIB          (1 << 20)
+
+static char *buf;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "fsbench: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int must_open(const char *name, int flags)
+{
+	int fd = open(name, flags | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		die(name);
+	return fd;
+}
+
+static double write_file(const char *name, long bytes, size_t block)
+{
+	double begin = now();
+	int fd = must_open(name, O_WRONLY | O_CREAT | O_TRUNC);
+
+	for (long done = 0; done < bytes; done += (long)block)
+		if (write(fd, buf, block) != (ssize_t)block)
+			die("write");
+	if (close(fd) < 0)
+		die("close");
+	return (double)bytes / 1e6 / (now() - begin);
+}
+
+static double write_big(void)
+{
+	return write_file("big", FILE_BYTES, MIB);
+}
+
+static double write_small(void)
+{
+	return write_file("small", FILE_BYTES, 4096);
+}
+
+static double read_seq(void)
+{
+	double begin = now();
+	int fd = must_open("big", O_RDONLY);
+	long total = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf, MIB)) > 0)
+		total += n;
+	close(fd);
+	if (total != FILE_BYTES)
+		die("read: short");
+	return (double)total / 1e6 / (now() - begin);
+}
+
+/* A fixed pseudo-random walk: the same for every candidate. */
+static off_t next_block(unsigned long *state)
+{
+	*state = *state * 6364136223846793005ul + 1442695040888963407ul;
+	return (off_t)((*state >> 33) % (RANDOM_BYTES / 4096)) * 4096;
+}
+
+static double make_random_file(void)
+{
+	double r = write_file("random", RANDOM_BYTES, MIB);
+	int fd = must_open("random", O_RDWR);
+
+	fsync(fd);
+	close(fd);
+	return r;
+}
+
+/* As databases do it: many writes in place, then one fsync, over and over. */
+static double random_write(void)
+{
+	int fd = must_open("random", O_RDWR), n = 0;
+	unsigned long state = 7;
+	double begin = now(), end;
+
+	do {
+		for (int i = 0; i < 256; i++, n++)
+			if (pwrite(fd, buf, 4096, next_block(&state)) != 4096)
+				die("pwrite");
+		if (fsync(fd) < 0)
+			die("fsync");
+		end = now();
+	} while (end - begin < 1.5);
+	close(fd);
+	return n / (end - begin);
+}
+
+static double random_write_each(void)
+{
+	int fd = must_open("random", O_RDWR), n = 0;
+	unsigned long state = 9;
+	double begin = now(), end;
+
+	do {
+		if (pwrite(fd, buf, 4096, next_block(&state)) != 4096 || fsync(fd) < 0)
+			die("pwrite, fsync");
+		n++;
+		end = now();
+	} while (end - begin < 1);
+	close(fd);
+	return n / (end - begin);
+}
+
+static double random_read(void)
+{
+	int fd = must_open("random", O_RDONLY), n = 0;
+	unsigned long state = 11;
+	double begin = now(), end;
+
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	/* Fewer than a fifth of the blocks: mostly cold. */
+	for (n = 0; n < 3000; n++)
+		if (pread(fd, buf, 4096, next_block(&state)) != 4096)
+			die("pread");
+	end = now();
+	close(fd);
+	return n / (end - begin);
+}
+
+static const char *nth(const char *form, int n)
+{
+	static char names[2][64];
+	static int which;
+
+	which = !which;
+	snprintf(names[which], sizeof(names[which]), form, n % 20, n);
+	return names[which];
+}
+
+static double create_files(void)
+{
+	double begin;
+	char dir[32];
+
+	for (int d = 0; d < 20; d++) {
+		snprintf(dir, sizeof(dir), "dir%d", d);
+		mkdir(dir, 0755);
+	}
+	begin = now();
+	for (int n = 0; n < FILES; n++)
+		close(must_open(nth("dir%d/file-number-%d.csv", n), O_WRONLY | O_CREAT | O_EXCL));
+	return FILES / (now() - begin);
+}
+
+static double stat_files(void)
+{
+	struct stat st;
+	double begin = now();
+
+	for (int n = 0; n < FILES; n++)
+		if (stat(nth("dir%d/file-number-%d.csv", n), &st) < 0)
+			die("stat");
+	return FILES / (now() - begin);
+}
+
+static double rename_files(void)
+{
+	double begin = now();
+
+	for (int n = 0; n < FILES; n++)
+		if (rename(nth("dir%d/file-number-%d.csv", n), nth("dir%d/renamed-%d.csv", n)) < 0)
+			die("rename");
+	return FILES / (now() - begin);
+}
+
+static double unlink_files(void)
+{
+	double begin = now();
+
+	for (int n = 0; n < FILES; n++)
+		if (unlink(nth("dir%d/renamed-%d.csv", n)) < 0)
+			die("unlink");
+	return FILES / (now() - begin);
+}
+
+static const struct {
+	const char *name;
+	double (*fn)(void);
+} workloads[] = {
+	{ "write-1m", write_big },
+	{ "write-4k", write_small },
+	{ "read", read_seq },
+	{ "random-make", make_random_file },
+	{ "random-write", random_write },
+	{ "random-read", random_read },
+	{ "create", create_files },
+	{ "stat", stat_files },
+	{ "rename", rename_files },
+	{ "unlink", unlink_files },
+	{ "random-write-each", random_write_each },
+};
+
+int main(int argc, char **argv)
+{
+	if (argc != 3) {
+		fprintf(stderr, "usage: fsbench DIR WORKLOAD\n");
+		return 2;
+	}
+	if (chdir(argv[1]) < 0)
+		die(argv[1]);
+	buf = aligned_alloc(4096, MIB);
+	if (!buf)
+		die("memory");
+	for (int i = 0; i < MIB; i++)
+		buf[i] = (char)(i * 31 + i / 4096);
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
+		if (strcmp(argv[2], workloads[i].name) == 0) {
+			printf("%.1f\n", workloads[i].fn());
+			return 0;
+		}
+	fprintf(stderr, "fsbench: no workload '%s'\n", argv[2]);
+	return 2;
+}
