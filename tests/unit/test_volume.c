@@ -19,16 +19,16 @@
 #include "keys/secret.h"
 #include "tests/check.h"
 
-#define RING 64
+#define RING 128
 
 static char dir[64] = "/tmp/sbx-test-volume-XXXXXX";
 static char ws[128], mine[128], theirs[128];
 
-static void shell(const char *fmt, const char *a)
+/* The script finds 'a' as $A. */
+static void shell(const char *script, const char *a)
 {
-	autofree char *cmd = str_printf(fmt, a, a, a, a);
-
-	CHECK_EQ(system(cmd), 0);
+	setenv("A", a, 1);
+	CHECK_EQ(system(script), 0);
 }
 
 static struct volume_options standard(void)
@@ -129,8 +129,8 @@ static void creation(void)
 	CHECK_EQ(opens(theirs), -ENOKEY);
 	CHECK_EQ(stat(ws, &st), 0);
 	CHECK_EQ(st.st_mode & 07777, 0700);
-	shell("test \"$(ls -A %s | tr '\\n' ' ')\" = 'keys lock runs store workspace.json '", ws);
-	shell("rm -rf %s", ws);
+	shell("test \"$(ls -A $A | tr '\\n' ' ')\" = 'keys lock runs store workspace.json '", ws);
+	shell("rm -rf $A", ws);
 }
 
 static void places(void)
@@ -139,11 +139,11 @@ static void places(void)
 
 	CHECK_EQ(mkdir(ws, 0755), 0);
 	CHECK_EQ(create(&o), 0); /* an empty directory */
-	shell("rm -rf %s; mkdir %s; touch %s/x", ws);
+	shell("rm -rf $A; mkdir $A; touch $A/x", ws);
 	CHECK_EQ(create(&o), -EEXIST);
-	shell("test \"$(ls -A %s)\" = x && rm -rf %s && touch %s", ws);
+	shell("test \"$(ls -A $A)\" = x && rm -rf $A && touch $A", ws);
 	CHECK_EQ(create(&o), -EEXIST);
-	shell("rm -f %s", ws);
+	shell("rm -f $A", ws);
 	o.path = "/nonexistent/place/ws";
 	CHECK_EQ(create(&o), -ENOENT);
 	o = standard();
@@ -165,19 +165,19 @@ static void leftovers(void)
 {
 	struct volume_options o = standard();
 
-	shell("mkdir -p %s/.sbx-new/keys", ws);
+	shell("mkdir -p $A/.sbx-new/keys", ws);
 	CHECK_EQ(opens(mine), -ENOENT);
 	CHECK_EQ(create(&o), 0);
 	CHECK_EQ(opens(mine), 0);
-	shell("cd %s && mkdir .sbx-new && mv keys workspace.json .sbx-new", ws);
+	shell("cd $A && mkdir .sbx-new && mv keys workspace.json .sbx-new", ws);
 	CHECK_EQ(opens(mine), -ENOENT);
 	CHECK_EQ(create(&o), 0);
 	CHECK_EQ(opens(mine), 0);
-	shell("mkdir %s/.sbx-new", ws); /* killed after the last move: whole */
+	shell("mkdir $A/.sbx-new", ws); /* killed after the last move: whole */
 	CHECK_EQ(opens(mine), 0);
 	CHECK_EQ(create(&o), -EEXIST);
 	CHECK_EQ(opens(mine), 0);
-	shell("rm -rf %s", ws);
+	shell("rm -rf $A", ws);
 }
 
 static void kills(void)
@@ -196,7 +196,7 @@ static void kills(void)
 		r = create(&o);
 		CHECK(r == 0 || r == -EEXIST);
 		CHECK_EQ(opens(mine), 0);
-		shell("rm -rf %s", ws);
+		shell("rm -rf $A", ws);
 	}
 }
 
@@ -320,7 +320,7 @@ static void hand_edits(void)
 	CHECK_EQ(opens(mine), -EBADMSG);
 	spew("workspace.json", good);
 	CHECK_EQ(opens(mine), 0);
-	shell("rm %s/workspace.json", ws);
+	shell("rm $A/workspace.json", ws);
 	CHECK_EQ(opens(mine), 0);
 	{
 		autofree char *again = slurp("workspace.json");
@@ -353,7 +353,7 @@ static void cut_edit(void)
 	volume_close(v);
 	spew("workspace.json", before);
 	CHECK_EQ(opens(mine), -EBADMSG);
-	shell("rm %s/workspace.json", ws);
+	shell("rm $A/workspace.json", ws);
 	CHECK_EQ(opens(mine), 0);
 }
 
@@ -383,7 +383,7 @@ static void config_damage(void)
 	CHECK_EQ(ftruncate(fd, 10), 0);
 	CHECK_EQ(opens(mine), -EBADMSG);
 	close(fd);
-	shell("rm -rf %s", ws);
+	shell("rm -rf $A", ws);
 }
 
 static int open_with(const struct volume_unlock *u, struct err *err)
@@ -403,24 +403,24 @@ static void passphrases(void)
 	struct err err = { 0 };
 
 	snprintf(file, sizeof(file), "%s/pass", dir);
-	shell("umask 077; echo 'correct horse' >%s", file);
+	shell("umask 077; echo 'correct horse' >$A", file);
 	o.passphrase = (const uint8_t *)"correct horse";
 	o.passphrase_len = 13;
 	CHECK_EQ(create(&o), 0);
 	CHECK_EQ(opens(mine), -ENOKEY);
 	u.passphrase_file = file;
 	CHECK_EQ(open_with(&u, &err), 0);
-	shell("echo 'wrong horse' >%s", file);
+	shell("echo 'wrong horse' >$A", file);
 	CHECK_EQ(open_with(&u, &err), -EKEYREJECTED);
 	u.passphrase_file = "/nonexistent/pass";
 	CHECK_EQ(open_with(&u, &err), -ENOENT);
-	shell("rm -rf %s", ws);
+	shell("rm -rf $A", ws);
 	o = standard();
 	CHECK_EQ(create(&o), 0);
 	u.identity_path = theirs;
 	u.passphrase_file = file;
 	CHECK_EQ(open_with(&u, &err), -ENOKEY);
-	shell("rm -rf %s", ws);
+	shell("rm -rf $A", ws);
 }
 
 static void slots(void)
@@ -445,8 +445,8 @@ static void slots(void)
 	volume_close(v);
 
 	snprintf(file, sizeof(file), "%s/recovery", dir);
-	shell("umask 077; : >%s", file);
-	shell("chmod 600 %s", file);
+	shell("umask 077; : >$A", file);
+	shell("chmod 600 $A", file);
 	{
 		FILE *f = fopen(file, "w");
 
@@ -455,12 +455,12 @@ static void slots(void)
 	}
 	u.recovery_file = file;
 	CHECK_EQ(open_with(&u, &err), 0);
-	shell("sed -i s/^..../aaaa/ %s", file);
+	shell("sed -i s/^..../aaaa/ $A", file);
 	CHECK(open_with(&u, &err) < 0);
 
 	/* A slot that was removed and put back opens nothing. */
 	path = str_printf("%s/keys/%s.json", ws, slot);
-	shell("cp %s %s.kept", path);
+	shell("cp $A $A.kept", path);
 	CHECK_EQ(open_as(mine, &v, &err), 0);
 	CHECK_EQ(volume_key_remove(v, slot, &err), 0);
 	CHECK_EQ(volume_key_list(v, &list, &err), 0);
@@ -473,7 +473,7 @@ static void slots(void)
 		CHECK_EQ(volume_key_remove(v, name, &err), -EPERM);
 	}
 	volume_close(v);
-	shell("mv %s.kept %s", path);
+	shell("mv $A.kept $A", path);
 	{
 		FILE *f = fopen(file, "w");
 
@@ -483,10 +483,10 @@ static void slots(void)
 	CHECK_EQ(open_with(&u, &err), -EBADMSG);
 	CHECK_EQ(opens(mine), 0);
 	/* A damaged slot does not keep the others from opening. */
-	shell("echo nonsense >%s", path);
+	shell("echo nonsense >$A", path);
 	CHECK_EQ(opens(mine), 0);
 	CHECK_EQ(opens(theirs), -EINVAL);
-	shell("rm -rf %s", ws);
+	shell("rm -rf $A", ws);
 }
 
 static void recipients(void)
@@ -536,7 +536,7 @@ static void recipients(void)
 	CHECK_EQ(json_array_size(json_object_get(volume_settings(v), "recipients")), 1);
 	volume_close(v);
 	CHECK_EQ(opens(mine), 0);
-	shell("rm -rf %s", ws);
+	shell("rm -rf $A", ws);
 }
 
 static void read_only_place(void)
@@ -547,13 +547,13 @@ static void read_only_place(void)
 
 	if (geteuid() != 0)
 		return;
-	shell("mkdir %s && mount -t tmpfs none %s", ws);
+	shell("mkdir $A && mount -t tmpfs none $A", ws);
 	CHECK_EQ(create(&o), 0); /* a mount point */
-	shell("mount -o remount,ro %s", ws);
+	shell("mount -o remount,ro $A", ws);
 	CHECK_EQ(open_as(mine, &v, &err), 0);
 	CHECK(volume_read_only(v));
 	volume_close(v);
-	shell("umount %s && rmdir %s", ws);
+	shell("umount $A && rmdir $A", ws);
 }
 
 int main(void)
@@ -576,6 +576,6 @@ int main(void)
 	slots();
 	recipients();
 	read_only_place();
-	shell("rm -rf %s", dir);
+	shell("rm -rf $A", dir);
 	return check_report();
 }
