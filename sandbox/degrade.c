@@ -24,7 +24,7 @@ static bool host_has_swap(void)
 	return second && second[1];
 }
 
-static const char *how_to_get_cgroups(void)
+const char *degrade_cgroup_remedy(void)
 {
 	if (geteuid() == 0)
 		return "run where the control groups can be written (in a container: mount "
@@ -47,7 +47,7 @@ static int refuse(const struct lack *l, struct err *err)
 	return err_set(err, -EOPNOTSUPP,
 		       "%s here: %s; or give up that protection with %s, or accept a weaker one "
 		       "with --allow-degraded.",
-		       l->what, how_to_get_cgroups(), l->option);
+		       l->what, degrade_cgroup_remedy(), l->option);
 }
 
 static void note(struct sandbox_isolation *iso, const struct lack *l)

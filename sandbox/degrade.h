@@ -11,3 +11,6 @@ struct err;
  * plan does not allow that. */
 int degrade_decide(const struct sandbox_plan *p, const struct cgroup_powers *powers,
 		   struct sandbox_isolation *ret, struct err *err);
+
+/* How to get control groups on this host: the middle of a sentence. */
+const char *degrade_cgroup_remedy(void);

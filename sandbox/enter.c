@@ -39,6 +39,7 @@ static int wait_mapped(struct inside *in, struct err *err)
 {
 	char c;
 
+	prctl(PR_SET_NAME, "sbx-init", 0, 0, 0);
 	/* End of file: J died, and its own report says why. */
 	if (fd_read_full(in->e->mapped, &c, 1) != 1)
 		_exit(1);

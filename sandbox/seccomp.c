@@ -25,6 +25,13 @@
 #define UDP_ENCAP 100
 #endif
 
+/* Complete structs: the library's own macros leave fields out. */
+#define EQ(arg, value) ((struct scmp_arg_cmp){ (arg), SCMP_CMP_EQ, (scmp_datum_t)(value), 0 })
+#define LT(arg, value) ((struct scmp_arg_cmp){ (arg), SCMP_CMP_LT, (scmp_datum_t)(value), 0 })
+#define GT(arg, value) ((struct scmp_arg_cmp){ (arg), SCMP_CMP_GT, (scmp_datum_t)(value), 0 })
+#define MASKED(arg, mask, value)                                                                   \
+	((struct scmp_arg_cmp){ (arg), SCMP_CMP_MASKED_EQ, (mask), (scmp_datum_t)(value) })
+
 static void cleanup_ctx(scmp_filter_ctx *ctx)
 {
 	seccomp_release(*ctx);
@@ -33,7 +40,7 @@ static void cleanup_ctx(scmp_filter_ctx *ctx)
 
 /* The kernel looks at 32 bits of such arguments, a filter at 64: without the mask TIOCSTI + 2^32
  * passes (CVE-2019-10063). */
-#define LOW32(arg, value) SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, 0xffffffffULL, (scmp_datum_t)(value))
+#define LOW32(arg, value) MASKED(arg, 0xffffffffULL, value)
 
 #define CLONE_NAMESPACES                                                                           \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
@@ -116,22 +123,18 @@ static int add_allowed_args(scmp_filter_ctx ctx)
 {
 	const struct arg_rule rules[] = {
 		/* threads and forks, no namespaces */
-		{ "clone",
-		  1,
-		  { SCMP_CMP(CLONE_FLAGS_ARG, SCMP_CMP_MASKED_EQ, CLONE_NAMESPACES, 0) } },
+		{ "clone", 1, { MASKED(CLONE_FLAGS_ARG, CLONE_NAMESPACES, 0) } },
 		/* families: all others (VSOCK, ALG, PACKET, RXRPC, XDP, ...) reach kernel code that
 		 * knows no network namespace, or too much code */
-		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_EQ, AF_UNIX) } },
-		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_EQ, AF_INET) } },
-		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_EQ, AF_INET6) } },
+		{ "socket", 1, { EQ(0, AF_UNIX) } },
+		{ "socket", 1, { EQ(0, AF_INET) } },
+		{ "socket", 1, { EQ(0, AF_INET6) } },
 		/* NETLINK_ROUTE, for getifaddrs() */
-		{ "socket",
-		  2,
-		  { SCMP_CMP(0, SCMP_CMP_EQ, AF_NETLINK), SCMP_CMP(2, SCMP_CMP_EQ, 0) } },
+		{ "socket", 2, { EQ(0, AF_NETLINK), EQ(2, 0) } },
 		/* ordinary, ask, no randomisation (debuggers, lisps) */
-		{ "personality", 1, { SCMP_CMP(0, SCMP_CMP_EQ, 0x0) } },
-		{ "personality", 1, { SCMP_CMP(0, SCMP_CMP_EQ, 0xffffffff) } },
-		{ "personality", 1, { SCMP_CMP(0, SCMP_CMP_EQ, 0x40000) } },
+		{ "personality", 1, { EQ(0, 0x0) } },
+		{ "personality", 1, { EQ(0, 0xffffffff) } },
+		{ "personality", 1, { EQ(0, 0x40000) } },
 		{ "ioctl", 0, { { 0 } } },
 	};
 
@@ -250,8 +253,8 @@ static int build_deny(struct seccomp_program *ret)
 static int build_daemon(struct seccomp_program *ret)
 {
 	const struct arg_rule rules[] = {
-		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_LT, AF_UNIX) } },
-		{ "socket", 1, { SCMP_CMP(0, SCMP_CMP_GT, AF_UNIX) } },
+		{ "socket", 1, { LT(0, AF_UNIX) } },
+		{ "socket", 1, { GT(0, AF_UNIX) } },
 	};
 	autoctx scmp_filter_ctx ctx = NULL;
 	int r = new_ctx(SCMP_ACT_ALLOW, &ctx);
