@@ -4,10 +4,11 @@
  * for a limit that holds. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/json.h"
 
 struct err;
 

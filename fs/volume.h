@@ -15,9 +15,10 @@
  * asked, and locked memory is locked once more after a fork. */
 #pragma once
 
-#include "base/json.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "base/json.h"
 
 struct err;
 struct name_keys;

@@ -1,10 +1,10 @@
 /* What the files volume*.c share; nobody else includes this. */
 #pragma once
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/json.h"
 #include "fs/volume.h"
 #include "keys/config.h"
 #include "keys/slot.h"

@@ -4,10 +4,10 @@
  * checks every bound before anything is computed with it. */
 #pragma once
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/json.h"
 #include "keys/identity.h"
 
 struct err;
