@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "sandbox/probe.h"
 #include "shell/doctor_host.h"
 
@@ -19,18 +20,22 @@ static const struct {
 	[PROBE_MISSING] = { "missing", OUT_RED },
 };
 
-static void print_row(const struct probe_result *r)
+static void print_row(const struct probe_result *r, int width)
 {
-	printf("%s%-8s%s  %-20s  %s\n", out_on(states[r->state].color), states[r->state].word,
-	       out_off(), r->name, r->detail);
+	printf("%s%-8s%s  %-*s  %s\n", out_on(states[r->state].color), states[r->state].word,
+	       out_off(), width, r->name, r->detail);
 	if (r->state != PROBE_OK && r->fix[0])
-		printf("%-8s  %-20s  fix: %s\n", "", "", r->fix);
+		printf("%-8s  %-*s  fix: %s\n", "", width, "", r->fix);
 }
 
 static void print_rows(const struct probe_result *rows, size_t n, const size_t count[static 3])
 {
+	int width = 0;
+
 	for (size_t i = 0; i < n; i++)
-		print_row(&rows[i]);
+		width = MAX(width, (int)strlen(rows[i].name));
+	for (size_t i = 0; i < n; i++)
+		print_row(&rows[i], width);
 	if (count[PROBE_MISSING])
 		printf("\n%zu missing, %zu degraded, %zu ok: what is missing stops runs or "
 		       "mounts\n",

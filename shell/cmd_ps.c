@@ -78,17 +78,25 @@ static json_t *all_runs(void)
 	return runs;
 }
 
-/* How long ago, from seconds since 1970. */
-static void age_text(uint64_t since, char *out, size_t size)
+/* How long ago "2026-11-20T10:15:00Z" was. */
+static void age_text(const char *since, char *out, size_t size)
 {
-	uint64_t now = (uint64_t)time(NULL), s = now > since ? now - since : 0;
+	struct tm tm = { 0 };
+	time_t now = time(NULL), then;
+	unsigned long long s;
 
+	if (!strptime(since, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
+		snprintf(out, size, "-");
+		return;
+	}
+	then = timegm(&tm);
+	s = now > then ? (unsigned long long)(now - then) : 0;
 	if (s < 120)
-		snprintf(out, size, "%llus", (unsigned long long)s);
+		snprintf(out, size, "%llus", s);
 	else if (s < 7200)
-		snprintf(out, size, "%llum", (unsigned long long)(s / 60));
+		snprintf(out, size, "%llum", s / 60);
 	else
-		snprintf(out, size, "%lluh", (unsigned long long)(s / 3600));
+		snprintf(out, size, "%lluh", s / 3600);
 }
 
 /* Keep the runs of the workspace at 'path'. */
@@ -114,7 +122,7 @@ static void print_running(const json_t *runs)
 	json_array_foreach (runs, i, v) {
 		char age[24];
 
-		age_text(ctl_u64(v, "since"), age, sizeof(age));
+		age_text(ctl_str(v, "since"), age, sizeof(age));
 		out_cell(t, "%s", ctl_str(v, "run"));
 		out_cell(t, "%llu", (unsigned long long)ctl_u64(v, "pid"));
 		out_cell(t, "%s", age);

@@ -110,6 +110,8 @@ static void print_one(const json_t *s, bool was_served)
 			 (unsigned long long)ctl_u64(s, "pid"));
 	else
 		out_pair("served", "no");
+	if (json_is_false(json_object_get(s, "keys_locked")))
+		out_pair("keys", "in memory that may be swapped ('sbxctl doctor' says why)");
 	print_quota(s);
 	print_datasets(s);
 	print_sessions(s);

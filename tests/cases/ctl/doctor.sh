@@ -15,7 +15,7 @@ assert d["ok"] == all(s == "ok" for s in states)
 assert all(c["fix"] for c in d["checks"] if c["state"] != "ok"), "a fault without a remedy"
 want = 6 if "missing" in states else 1 if "degraded" in states else 0
 assert want == int(sys.argv[1]), (want, sys.argv[1])
-for need in ("fuse device", "fuse mount", "daemon"):
+for need in ("FUSE", "daemon", "landlock"):
     assert need in names, need
 PY
 sbxctl doctor >out

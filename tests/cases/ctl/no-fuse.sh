@@ -15,8 +15,8 @@ wait_for 5 flock -n ws/lock true || fail "still served"
 
 without sbxctl doctor >out
 expect_eq $? 6 "exit code of doctor"
-grep -Eq '^missing +fuse mount' out || fail "doctor does not miss the mount: $(cat out)"
+grep -Eq '^missing +FUSE' out || fail "doctor does not miss the mount: $(cat out)"
 hidden sbxctl doctor >out
 expect_eq $? 6 "exit code of doctor"
-grep -Eq '^missing +fuse device' out || fail "doctor does not miss the device: $(cat out)"
+grep -Eq '^missing +FUSE' out || fail "doctor does not miss the device: $(cat out)"
 grep -q 'fix: .*modprobe fuse' out || fail "doctor has no remedy"
