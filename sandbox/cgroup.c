@@ -41,7 +41,8 @@ static bool has_attr(int dir, const char *attr)
 	return dir >= 0 && faccessat(dir, attr, F_OK, 0) == 0;
 }
 
-static int limit_memory_v2(struct cgroup *cg, const struct plan_limits *l, struct err *err)
+static int limit_memory_v2(struct cgroup *cg, const struct plan_limits *l, bool group_oom,
+			   struct err *err)
 {
 	int dir = cg->leaf[TREE_UNIFIED];
 	int r = 0;
@@ -50,8 +51,8 @@ static int limit_memory_v2(struct cgroup *cg, const struct plan_limits *l, struc
 	cg->powers.swap = has_attr(dir, "memory.swap.max");
 	if (!cg->powers.memory)
 		return 0;
-	/* All or nothing: half of a killed pipeline looks like a result. */
-	cg->powers.group_oom = fd_write_attr(dir, "memory.oom.group", "1") == 0;
+	if (group_oom)
+		cg->powers.group_oom = fd_write_attr(dir, "memory.oom.group", "1") == 0;
 	if (l->memory_bytes)
 		r = write_number(dir, "memory.max", l->memory_bytes, err);
 	if (r == 0 && l->memory_bytes && cg->powers.swap)
@@ -108,10 +109,11 @@ static int limit_cpu(struct cgroup *cg, const struct plan_limits *l, struct err 
 	return r;
 }
 
-static int write_limits(struct cgroup *cg, const struct plan_limits *l, struct err *err)
+static int write_limits(struct cgroup *cg, const struct plan_limits *l, bool group_oom,
+			struct err *err)
 {
 	const bool v2 = cg->places.unified_only;
-	int r = v2 ? limit_memory_v2(cg, l, err) : limit_memory_v1(cg, l, err);
+	int r = v2 ? limit_memory_v2(cg, l, group_oom, err) : limit_memory_v1(cg, l, err);
 
 	if (r == 0)
 		r = limit_pids(cg, cg->leaf[v2 ? TREE_UNIFIED : TREE_PIDS], l, err);
@@ -150,8 +152,8 @@ static enum cgroup_mode mode_of(const struct cgroup *cg)
 	return v1 ? CGROUP_V1 : CGROUP_NONE;
 }
 
-int cgroup_create(const char *run_id, const struct plan_limits *l, struct cgroup **ret,
-		  struct err *err)
+int cgroup_create(const char *run_id, const struct plan_limits *l, bool group_oom,
+		  struct cgroup **ret, struct err *err)
 {
 	struct cgroup *cg = calloc(1, sizeof(*cg));
 	int r;
@@ -168,7 +170,7 @@ int cgroup_create(const char *run_id, const struct plan_limits *l, struct cgroup
 			cg->leaf[i] = make_leaf(cg->places.fd[i], cg->name);
 	}
 	cg->powers.mode = mode_of(cg);
-	r = cg->powers.mode == CGROUP_NONE ? 0 : write_limits(cg, l, err);
+	r = cg->powers.mode == CGROUP_NONE ? 0 : write_limits(cg, l, group_oom, err);
 	if (r < 0) {
 		cgroup_remove(cg);
 		cgroup_free(cg);

@@ -32,11 +32,13 @@ struct cgroup_counters {
 	uint64_t cpu_ms, max_memory_bytes, oom_kills, pids_max_hits;
 };
 
-/* Make a leaf with every limit of 'l' written, before any process exists.  Where there is no
+/* Make a leaf with every limit of 'l' written, before any process exists.  'group_oom': running out
+ * of memory ends all of it (half a computation is none) where the kernel can do that (v2); without
+ * it one process dies and a shell lives on.  Where there is no
  * writable cgroup *ret is a leaf of mode CGROUP_NONE, on which all functions do nothing. Errors are
  * those of a host that offers a controller and then refuses. */
-int cgroup_create(const char *run_id, const struct plan_limits *l, struct cgroup **ret,
-		  struct err *err);
+int cgroup_create(const char *run_id, const struct plan_limits *l, bool group_oom,
+		  struct cgroup **ret, struct err *err);
 const struct cgroup_powers *cgroup_get_powers(const struct cgroup *cg);
 /* Directory for CLONE_INTO_CGROUP, or -1. */
 int cgroup_birth_fd(const struct cgroup *cg);

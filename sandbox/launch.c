@@ -143,7 +143,7 @@ static int open_sources(struct sources *s, const struct sandbox_plan *p, struct 
 
 static int prepare_limits(struct sandbox *sb, const struct sandbox_plan *p, struct err *err)
 {
-	int r = cgroup_create(p->run_id, &p->limits, &sb->cg, err);
+	int r = cgroup_create(p->run_id, &p->limits, !p->tty, &sb->cg, err);
 
 	if (r == 0)
 		r = degrade_decide(p, cgroup_get_powers(sb->cg), &sb->isolation, err);
@@ -362,9 +362,6 @@ int sandbox_poll(struct sandbox *sb, struct sandbox_usage *ret)
 	read_counters(sb, powers);
 	if (!powers->cpu_time || !powers->memory)
 		poll_proc(sb, powers);
-	/* v1 kills one process; with half of it gone the rest is of no use, and v2 says so too. */
-	if (sb->usage.oom_kills > 0 && !powers->group_oom)
-		cgroup_kill(sb->cg);
 	*ret = sb->usage;
 	return 0;
 }

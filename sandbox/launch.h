@@ -51,7 +51,9 @@ int sandbox_pidfd(const struct sandbox *sb);
 int sandbox_take_pty(struct sandbox *sb);
 /* Deliver a signal to W's process group (TERM INT HUP QUIT USR1 USR2 CONT; through pid 1). */
 int sandbox_signal(struct sandbox *sb, int sig);
-/* Counters now. Cheap enough for 10 calls a second. In polled mode it also does the polling. */
+/* Counters now. Cheap enough for 10 calls a second. In polled mode it also does the polling: the
+ * caller compares max_memory_bytes with the limit and ends the run.  The same goes for oom_kills in
+ * v1 hierarchies, which kill one process and not the group. */
 int sandbox_poll(struct sandbox *sb, struct sandbox_usage *ret);
 /* End everything inside, however stubborn: cgroup.kill or freeze/kill/thaw, then pid 1.  Returns 0
  * when all are gone, -ETIMEDOUT after 'wait_ms' when a task hangs in a file request (the caller

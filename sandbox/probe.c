@@ -256,7 +256,7 @@ static size_t probe_cgroups(struct probe_result *ret, size_t max)
 	struct cgroup *cg = NULL;
 	struct err err = { 0 };
 	char detail[64], fix[300];
-	int r = cgroup_create("probe", &limits, &cg, &err);
+	int r = cgroup_create("probe", &limits, true, &cg, &err);
 
 	if (r == 0)
 		p = cgroup_get_powers(cg);
