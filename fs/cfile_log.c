@@ -78,6 +78,8 @@ int cfile_log_data(struct cfile *f, uint64_t b, const uint8_t *entry, const uint
 	memcpy(rec->entry, entry, ENTRY_SIZE);
 	memcpy(l->entry, entry, ENTRY_SIZE);
 	memcpy(f->open->pages[page], data, BLOCK_SIZE);
+	/* What is at home is not the newest now: fsync must not copy it over this. */
+	ranges_remove(&f->fresh, b, b + 1);
 	if (livemap_in_hole(&f->live, b))
 		f->cut_logged++;
 	return 0;

@@ -7,26 +7,33 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 
+static int copy_block(struct cfile *f, uint64_t b)
+{
+	uint8_t data[BLOCK_SIZE], entry[ENTRY_SIZE];
+	ssize_t n = fd_pread_full(f->fd, data, BLOCK_SIZE, blockmap_data_off(b));
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	memset(data + n, 0, BLOCK_SIZE - (size_t)n);
+	r = home_entries(f, blockmap_group(b), blockmap_slot(b), 1, entry);
+	return r < 0 ? r : cfile_log_data(f, b, entry, data);
+}
+
 /* Copies of the fresh blocks go to the log, so that home need not be synced. */
 static int copy_fresh(struct cfile *f)
 {
-	uint8_t data[BLOCK_SIZE], entry[ENTRY_SIZE];
+	struct ranges set = f->fresh;
 	int r = 0;
 
-	for (size_t i = 0; i < f->fresh.len && r == 0; i++) {
-		struct range g = f->fresh.v[i];
-
-		for (uint64_t b = g.start; b < g.end && r == 0; b++) {
-			ssize_t n = fd_pread_full(f->fd, data, BLOCK_SIZE, blockmap_data_off(b));
-
-			if (n < 0)
-				return (int)n;
-			memset(data + n, 0, BLOCK_SIZE - (size_t)n);
-			r = home_entries(f, blockmap_group(b), blockmap_slot(b), 1, entry);
-			if (r == 0)
-				r = cfile_log_data(f, b, entry, data);
-		}
+	f->fresh = (struct ranges){ 0 }; /* a block that is logged leaves it */
+	for (size_t i = 0; i < set.len && r == 0; i++) {
+		for (uint64_t b = set.v[i].start; b < set.v[i].end && r == 0; b++)
+			r = copy_block(f, b);
 	}
+	ranges_clear(&set);
+	if (r < 0)
+		f->fresh_lost = true;
 	return r;
 }
 
