@@ -8,10 +8,11 @@
 #include "base/cleanup.h"
 #include "fs/name.h"
 
-#define NONCE      crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-#define OVERHEAD   (NONCE + crypto_aead_xchacha20poly1305_ietf_ABYTES)
-#define DIRECT_MAX 3031 /* base64 of it with the overhead is 4095 characters: the longest target   \
-			 */
+#define NONCE    crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define OVERHEAD (NONCE + crypto_aead_xchacha20poly1305_ietf_ABYTES)
+#define DIRECT_MAX                                                                                 \
+	3031 /* base64 of it with the overhead is 4095 characters: the longest target              \
+	      */
 #define HASH_LEN   32
 #define HASH_CHARS 43
 #define HEAD_LEN   (2 + HASH_LEN) /* LE16(length), H */
