@@ -59,6 +59,9 @@ off_t cfile_seek(struct cfile *f, uint64_t off, int whence);
 
 /* The promise of design: bytes written before survive a power cut once this returned 0. */
 int cfile_fsync(struct cfile *f, bool data_only);
+/* Write what only memory knows of a file that was never synced (its header, the exact size): before
+ * a rename over another name, so that a crash cannot leave an unreadable file in place of it. */
+int cfile_settle(struct cfile *f);
 /* chmod, rename, link, xattr happened on the backing inode: the next fsync must sync home too. */
 void cfile_note_metadata(struct cfile *f);
 /* The last name is gone: the data will be given up at the last put; then bytes and the file are

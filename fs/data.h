@@ -1,0 +1,64 @@
+/* The datasets: host directories and files under one root, read-only.  No FUSE in here; ops_data.c
+ * translates requests.  Thread-safe.  0, a count, or negative errno.
+ *
+ * Node ids and lookups work as in fs/out.h.  Unlike there, the host may change these trees at any
+ * time: names are asked for at every lookup, a node remembers which inode it stood for, and answers
+ * -ESTALE (the kernel then looks again) when another has taken its place. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct data;
+struct node;
+
+int data_new(struct data **ret);
+void data_free(struct data *d);
+void data_set_owner(struct data *d, uid_t uid, gid_t gid);
+/* Devices of our own mounts on the host: never entered, for we would wait for ourselves. */
+void data_set_own_devices(struct data *d, const dev_t devs[static 2]);
+/* The kernel side is gone. No request may be running. */
+void data_reset(struct data *d);
+
+/* Datasets by name; 'is_file': the source is one file, shown as NAME/<its name>.  Replaces the
+ * whole list; all strings are copied. */
+struct data_source {
+	const char *name;
+	const char *source; /* absolute, without symlinks */
+	bool is_file;
+};
+int data_set_sources(struct data *d, const struct data_source *s, size_t n);
+/* Can it be reached now? */
+bool data_reachable(const struct data_source *s);
+
+/* Is a source below this directory? Its name then. */
+bool data_has_below(struct data *d, const char *dir, char ret_name[static 64]);
+
+struct data_entry {
+	uint64_t nodeid;
+	struct stat st;
+};
+
+int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_entry *ret);
+void data_forget(struct data *d, uint64_t nodeid, uint64_t nlookup);
+int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret);
+int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size);
+/* A descriptor to read from. '*ret_keep': what the kernel cached of it is still right. */
+int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret_keep);
+
+/* Listings. One thread at a time per handle. */
+struct data_dir;
+struct data_dirent {
+	const char *name;
+	uint64_t ino;
+	mode_t type;
+	uint64_t next_off;
+};
+int data_opendir(struct data *d, uint64_t nodeid, struct data_dir **ret);
+void data_closedir(struct data_dir *dir);
+void data_seekdir(struct data_dir *dir, uint64_t off);
+bool data_readdir(struct data_dir *dir, struct data_dirent *ret); /* false at the end */
+/* Of what data_readdir() showed last; counts a lookup. */
+int data_dir_entry(struct data_dir *dir, struct data_entry *ret);

@@ -1,0 +1,188 @@
+/* Listings of datasets: host directories with the host's own offsets, and made-up ones. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fs/data_int.h"
+
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	unsigned short d_reclen;
+	unsigned char d_type;
+	char d_name[];
+};
+
+struct data_dir {
+	struct data *d;
+	struct node *n;
+	enum data_kind kind;
+	int fd; /* host directory, or -1 */
+	dev_t dev;
+	char **made_up; /* names of a made-up one */
+	size_t nmade_up;
+	uint64_t off;   /* of the next entry */
+	char name[256]; /* shown last */
+	long have, at;  /* bytes of buf: filled, consumed */
+	_Alignas(8) char buf[32768];
+};
+
+static int made_up_root(struct data_dir *dir)
+{
+	struct data *d = dir->d;
+	int r = 0;
+
+	pthread_mutex_lock(&d->tree->lock);
+	dir->made_up = calloc(d->nsources + 1, sizeof(char *));
+	for (size_t i = 0; dir->made_up && i < d->nsources; i++) {
+		dir->made_up[i] = strdup(d->sources[i].name);
+		dir->nmade_up += dir->made_up[i] != NULL;
+		if (!dir->made_up[i])
+			r = -ENOMEM;
+	}
+	pthread_mutex_unlock(&d->tree->lock);
+	return dir->made_up ? r : -ENOMEM;
+}
+
+static int made_up_file(struct data_dir *dir)
+{
+	struct data *d = dir->d;
+
+	dir->made_up = calloc(2, sizeof(char *));
+	if (!dir->made_up)
+		return -ENOMEM;
+	pthread_mutex_lock(&d->tree->lock);
+	for (size_t i = 0; dir->n->aliases && i < d->nsources; i++)
+		if (strcmp(d->sources[i].name, dir->n->aliases->name) == 0)
+			dir->made_up[0] = strdup(d->sources[i].base);
+	pthread_mutex_unlock(&d->tree->lock);
+	dir->nmade_up = dir->made_up[0] != NULL;
+	return 0;
+}
+
+int data_opendir(struct data *d, uint64_t nodeid, struct data_dir **ret)
+{
+	struct data_dir *dir = calloc(1, sizeof(*dir));
+	autoclose int path_fd = -1;
+	struct stat st;
+	int r;
+
+	if (!dir)
+		return -ENOMEM;
+	dir->d = d;
+	dir->fd = -1;
+	r = data_node(d, nodeid, &dir->n);
+	if (r == 0)
+		r = spot_dir(d, dir->n, &dir->kind, &path_fd);
+	if (r == 0 && dir->kind == DATA_ROOT)
+		r = made_up_root(dir);
+	else if (r == 0 && dir->kind == DATA_SOURCE_FILE)
+		r = made_up_file(dir);
+	else if (r == 0) {
+		dir->fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = dir->fd < 0 || fstat(dir->fd, &st) < 0 ? -errno : 0;
+		dir->dev = r == 0 ? st.st_dev : 0;
+	}
+	if (r < 0) {
+		data_closedir(dir);
+		return r;
+	}
+	*ret = dir;
+	return 0;
+}
+
+void data_closedir(struct data_dir *dir)
+{
+	if (!dir)
+		return;
+	for (size_t i = 0; i < dir->nmade_up; i++)
+		free(dir->made_up[i]);
+	free(dir->made_up);
+	if (dir->fd >= 0)
+		close(dir->fd);
+	free(dir);
+}
+
+void data_seekdir(struct data_dir *dir, uint64_t off)
+{
+	if (dir->off == off)
+		return;
+	dir->off = off;
+	dir->have = dir->at = 0;
+	if (dir->fd >= 0)
+		(void)lseek(dir->fd, (off_t)off, SEEK_SET);
+}
+
+/* Made-up: ".", "..", then the names; offsets count. */
+static bool next_made_up(struct data_dir *dir, struct data_dirent *ret)
+{
+	uint64_t i = dir->off;
+
+	if (i >= dir->nmade_up + 2)
+		return false;
+	dir->off = i + 1;
+	*ret = (struct data_dirent){
+		.name = i == 0   ? "."
+			: i == 1 ? ".."
+				 : dir->made_up[i - 2],
+		.ino = i + 2,
+		.type = i > 1 && dir->kind == DATA_SOURCE_FILE ? S_IFREG : S_IFDIR,
+		.next_off = i + 1,
+	};
+	return true;
+}
+
+bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
+{
+	const struct linux_dirent64 *e;
+
+	if (dir->fd < 0) {
+		if (!next_made_up(dir, ret))
+			return false;
+		strcpy(dir->name, ret->name);
+		return true;
+	}
+	if (dir->at >= dir->have) {
+		dir->at = 0;
+		dir->have = syscall(SYS_getdents64, dir->fd, dir->buf, sizeof(dir->buf));
+		if (dir->have <= 0) {
+			dir->have = 0;
+			return false;
+		}
+	}
+	e = (const void *)(dir->buf + dir->at);
+	dir->at += e->d_reclen;
+	dir->off = (uint64_t)e->d_off;
+	strncpy(dir->name, e->d_name, sizeof(dir->name) - 1);
+	*ret = (struct data_dirent){
+		.name = dir->name,
+		.ino = data_ino(dir->d, dir->dev, e->d_ino),
+		.type = (mode_t)DTTOIF(e->d_type),
+		.next_off = dir->off,
+	};
+	return true;
+}
+
+int data_dir_entry(struct data_dir *dir, struct data_entry *ret)
+{
+	struct stat raw;
+	struct node *n;
+	int r;
+
+	if (dir->fd < 0)
+		return data_lookup(dir->d, dir->n->nodeid, dir->name, ret);
+	r = raw_stat(dir->d, dir->fd, dir->name, &raw);
+	if (r == 0)
+		r = data_adopt(dir->d, dir->n, dir->name, &raw, &n);
+	if (r < 0)
+		return r;
+	data_show(dir->d, dir->fd, dir->name, &raw, &ret->st);
+	ret->nodeid = n->nodeid;
+	return 0;
+}

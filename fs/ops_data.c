@@ -1,0 +1,243 @@
+/* Requests on the datasets mount, translated to fs/data.h.  Only what reads is in the table; the
+ * mount is read-only too, so changes are refused by the kernel before they reach us. */
+#include "fs/ops.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "fs/data.h"
+#include "fs/ops_reply.h"
+
+/* The host may change its directories. */
+#define TIMEOUT          10.0
+#define NEGATIVE_TIMEOUT 1.0
+
+static struct data *layer(fuse_req_t req)
+{
+	return req_layer(req);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	session_configure(conn, false, true);
+}
+
+static struct fuse_entry_param entry_param(const struct data_entry *e)
+{
+	return (struct fuse_entry_param){
+		.ino = e->nodeid,
+		.attr = e->st,
+		.attr_timeout = TIMEOUT,
+		.entry_timeout = TIMEOUT,
+	};
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param p = { .entry_timeout = NEGATIVE_TIMEOUT };
+	struct data_entry e;
+	int r = data_lookup(layer(req), parent, name, &e);
+
+	if (r < 0 && r != -ENOENT) {
+		reply_code(req, r);
+		return;
+	}
+	if (r == 0)
+		p = entry_param(&e);
+	if (fuse_reply_entry(req, &p) == -ENOENT && r == 0)
+		data_forget(layer(req), e.nodeid, 1);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	data_forget(layer(req), ino, nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *f)
+{
+	for (size_t i = 0; i < count; i++)
+		data_forget(layer(req), f[i].ino, f[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+	int r = data_getattr(layer(req), ino, &st);
+
+	if (r < 0)
+		reply_code(req, r);
+	else
+		fuse_reply_attr(req, &st, TIMEOUT);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char target[PATH_MAX];
+	int r = data_readlink(layer(req), ino, target, sizeof(target));
+
+	if (r < 0)
+		reply_code(req, r);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	bool keep;
+	int fd, r = data_open(layer(req), ino, fi->flags, &fd, &keep);
+
+	if (r < 0) {
+		reply_code(req, r);
+		return;
+	}
+	fi->fh = (uint64_t)fd;
+	fi->keep_cache = keep;
+	fi->noflush = 1;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		close(fd);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	close((int)fi->fh);
+	reply_code(req, 0);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	char *buf = reply_buffer();
+	ssize_t n = -ENOMEM;
+
+	if (buf)
+		n = fd_pread_full((int)fi->fh, buf, size < READ_MAX ? size : READ_MAX,
+				  (uint64_t)off);
+	if (n < 0)
+		reply_code(req, (int)n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+/* A reader of holes must see the host's. */
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		     struct fuse_file_info *fi)
+{
+	off_t r = lseek((int)fi->fh, off, whence);
+
+	if (r < 0)
+		reply_code(req, -errno);
+	else
+		fuse_reply_lseek(req, r);
+}
+
+static struct data_dir *handle(const struct fuse_file_info *fi)
+{
+	return (struct data_dir *)(uintptr_t)fi->fh;
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct data_dir *dir;
+	int r = data_opendir(layer(req), ino, &dir);
+
+	if (r < 0) {
+		reply_code(req, r);
+		return;
+	}
+	fi->fh = (uintptr_t)dir;
+	if (fuse_reply_open(req, fi) == -ENOENT)
+		data_closedir(dir);
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	data_closedir(handle(fi));
+	reply_code(req, 0);
+}
+
+static bool is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static size_t add(fuse_req_t req, char *buf, size_t room, struct data_dir *dir,
+		  const struct data_dirent *d, bool plus)
+{
+	struct fuse_entry_param p = { .attr = { .st_ino = d->ino, .st_mode = d->type } };
+	struct data_entry e;
+
+	if (!plus)
+		return fuse_add_direntry(req, buf, room, d->name, &p.attr, (off_t)d->next_off);
+	if (fuse_add_direntry_plus(req, NULL, 0, d->name, NULL, 0) > room)
+		return room + 1;
+	if (!is_dot(d->name) && data_dir_entry(dir, &e) == 0)
+		p = entry_param(&e);
+	return fuse_add_direntry_plus(req, buf, room, d->name, &p, (off_t)d->next_off);
+}
+
+static void list(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
+{
+	struct data_dir *dir = handle(fi);
+	char *buf = reply_buffer();
+	struct data_dirent d;
+	size_t used = 0;
+
+	if (!buf) {
+		reply_code(req, -ENOMEM);
+		return;
+	}
+	if (size > READ_MAX)
+		size = READ_MAX;
+	data_seekdir(dir, (uint64_t)off);
+	while (data_readdir(dir, &d)) {
+		size_t n = add(req, buf + used, size - used, dir, &d, plus);
+
+		if (n > size - used)
+			break; /* comes again: the kernel asks from its own last offset */
+		used += n;
+	}
+	fuse_reply_buf(req, buf, used);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	list(req, size, off, fi, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			   struct fuse_file_info *fi)
+{
+	list(req, size, off, fi, true);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs v = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255 };
+
+	fuse_reply_statfs(req, &v);
+}
+
+const struct fuse_lowlevel_ops ops_data = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.readlink = op_readlink,
+	.open = op_open,
+	.release = op_release,
+	.read = op_read,
+	.lseek = op_lseek,
+	.opendir = op_opendir,
+	.releasedir = op_releasedir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.statfs = op_statfs,
+};

@@ -1,0 +1,429 @@
+/* Attributes of the outputs: what the store keeps, and what is shown of it.
+ *
+ * Size: of an open file from its cfile; else from the store's state in memory, if it holds any of
+ * the file; else computed from the backing size.  Mode: the backing inode's permission bits, unless
+ * its sticky bit says that the true ones are in an xattr (doc/format.md section 5).  Owner: always
+ * ours.  Times: the backing inode's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "fs/blockmap.h"
+#include "fs/cfile.h"
+#include "fs/out_int.h"
+#include "fs/quota.h"
+#include "fs/store.h"
+
+#define FILE_OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* -- modes ---------------------------------------------------------------------------------------
+ */
+
+mode_t mode_backing(mode_t type, mode_t mode)
+{
+	return (mode & 0777) | (S_ISDIR(type) ? 0700 : 0600);
+}
+
+bool mode_refused(const struct out *o, mode_t type, mode_t mode)
+{
+	return o->flat && mode_backing(type, mode) != (mode & MODE_KEPT);
+}
+
+int mode_set(struct out *o, struct node *n, int fd, mode_t mode)
+{
+	mode_t backing = mode_backing(n->type, mode);
+	bool marked = backing != (mode & MODE_KEPT);
+	uint8_t kept[2];
+
+	if (mode_refused(o, n->type, mode))
+		return -EOPNOTSUPP;
+	le16_store(kept, (uint16_t)(mode & MODE_KEPT));
+	if (marked && fsetxattr(fd, MODE_XATTR, kept, sizeof(kept), 0) < 0)
+		return -errno;
+	if (fchmod(fd, backing | (marked ? S_ISVTX : 0)) < 0)
+		return -errno;
+	n->mode = mode & MODE_KEPT;
+	n->mode_known = true;
+	return 0;
+}
+
+/* The plain mode of a marked file or directory. */
+static mode_t mode_read_marked(struct out *o, struct node *n, int dirfd, const char *stored,
+			       mode_t backing)
+{
+	autoclose int own = -1;
+	uint8_t kept[2];
+	int fd = n->cf ? cfile_fd(n->cf) : -1;
+
+	if (fd < 0)
+		fd = own = openat(dirfd, stored, FILE_OPEN_FLAGS);
+	if (fd >= 0 && fgetxattr(fd, MODE_XATTR, kept, sizeof(kept)) == (ssize_t)sizeof(kept))
+		return le16_load(kept) & MODE_KEPT;
+	out_log(o, "inode %llu: its mode is missing", (unsigned long long)n->ino);
+	return backing & 0777;
+}
+
+static mode_t mode_get(struct out *o, struct node *n, int dirfd, const char *stored,
+		       const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
+		return st->st_mode & 0777;
+	if (!n->mode_known) {
+		n->mode = st->st_mode & S_ISVTX && !o->flat
+				  ? mode_read_marked(o, n, dirfd, stored, st->st_mode)
+				  : st->st_mode & 0777;
+		n->mode_known = true;
+	}
+	return n->mode;
+}
+
+/* -- sizes ----------------------------------------------------------------------------------------
+ */
+
+static void size_fill(struct out *o, struct node *n, int dirfd, const char *stored,
+		      const struct stat *st, struct stat *ret)
+{
+	uint64_t size = 0;
+
+	if (n->cf) {
+		ret->st_size = (off_t)cfile_size(n->cf);
+		ret->st_blocks = (blkcnt_t)(cfile_mapped(n->cf) * (BLOCK_SIZE / 512));
+		return;
+	}
+	if (!cfile_lookup_size(o->p.store, st->st_dev, st->st_ino, &size)) {
+		if (store_get_params(o->p.store)->pad) {
+			struct cfile_stat cs = { 0 };
+			autoclose int fd = openat(dirfd, stored, FILE_OPEN_FLAGS);
+
+			if (fd >= 0 && cfile_peek(o->p.store, fd, &cs) == 0)
+				size = cs.size;
+		} else if (!blockmap_plain_size((uint64_t)st->st_size, &size)) {
+			size = 0; /* damaged: open says EIO */
+		}
+	}
+	ret->st_size = (off_t)size;
+	/* Without the header page; never more than a file without holes needs. */
+	ret->st_blocks = MIN(MAX(st->st_blocks, 8) - 8,
+			     (blkcnt_t)(blockmap_count(size) * (BLOCK_SIZE / 512)));
+}
+
+static void symlink_size_fill(int dirfd, const char *stored, struct stat *ret)
+{
+	char text[SYMLINK_STORED_SIZE];
+	ssize_t n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
+	uint64_t size = 0;
+
+	if (n > 0) {
+		text[n] = '\0';
+		(void)symlink_plain_size(text, (size_t)n, &size);
+	}
+	ret->st_size = (off_t)size;
+}
+
+void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
+	       const struct stat *backing, struct stat *ret)
+{
+	*ret = *backing;
+	ret->st_mode = n->type | mode_get(o, n, dirfd, stored, backing);
+	ret->st_uid = o->uid;
+	ret->st_gid = o->gid;
+	ret->st_blksize = 128 * 1024;
+	ret->st_rdev = 0;
+	if (S_ISREG(n->type))
+		size_fill(o, n, dirfd, stored, backing, ret);
+	else if (S_ISLNK(n->type))
+		symlink_size_fill(dirfd, stored, ret);
+	n->nlink = (uint32_t)backing->st_nlink;
+	n->st = *ret;
+}
+
+/* -- getattr
+ * ----------------------------------------------------------------------------------------- */
+
+int attr_get(struct out *o, struct node *n, struct stat *ret)
+{
+	struct place p;
+	struct stat st;
+	int r;
+
+	if (n->dir) {
+		int fd = dir_get(o, n);
+
+		if (fd >= 0) {
+			r = fstat(fd, &st) < 0 ? -errno : 0;
+			if (r == 0)
+				attr_fill(o, n, fd, ".", &st, ret);
+			dir_put(o, n);
+			return r;
+		}
+		if (fd != -ENOENT)
+			return fd;
+	} else if (n->cf) {
+		if (fstat(cfile_fd(n->cf), &st) < 0)
+			return -errno;
+		attr_fill(o, n, -1, "", &st, ret);
+		return 0;
+	} else if ((r = place_get(o, n, &p)) == 0) {
+		r = fstatat(p.dirfd, p.s.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+		if (r == 0 && st.st_ino != n->ino)
+			r = -EIO;
+		if (r == 0)
+			attr_fill(o, n, p.dirfd, p.s.name, &st, ret);
+		place_put(o, &p);
+		return r;
+	} else if (r != -ENOENT) {
+		return r;
+	}
+	/* No name and no descriptor any more: what was last known. */
+	n->st.st_nlink = 0;
+	*ret = n->st;
+	return 0;
+}
+
+int out_getattr(struct out *o, uint64_t nodeid, struct stat *ret)
+{
+	struct node *n;
+	int r = node_get(o, nodeid, &n);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mu);
+	r = attr_get(o, n, ret);
+	pthread_mutex_unlock(&n->mu);
+	return r;
+}
+
+/* -- setattr
+ * ------------------------------------------------------------------------------------------- */
+
+static int64_t mtime_ns(const struct timespec *ts)
+{
+	struct timespec now = *ts;
+
+	if (ts->tv_nsec == UTIME_NOW)
+		clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* What can be done through a descriptor of the inode: 'fd' >= 0 */
+static int set_by_fd(struct out *o, struct node *n, int fd, const struct out_attr *a,
+		     const struct timespec ts[2])
+{
+	int r = 0;
+
+	if (a->valid & OUT_SET_MODE)
+		r = mode_set(o, n, fd, a->mode);
+	if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) && futimens(fd, ts) < 0)
+		r = -errno;
+	return r;
+}
+
+static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
+			const struct timespec ts[2])
+{
+	struct place p;
+	int r = place_get(o, n, &p);
+
+	if (r < 0)
+		return r;
+	if (a->valid & OUT_SET_MODE && S_ISREG(n->type)) {
+		autoclose int fd = openat(p.dirfd, p.s.name, FILE_OPEN_FLAGS);
+
+		r = fd < 0 ? -errno : set_by_fd(o, n, fd, a, ts);
+	} else {
+		/* glibc reaches the inode itself; symlinks have no mode and say so */
+		if (a->valid & OUT_SET_MODE &&
+		    fchmodat(p.dirfd, p.s.name, a->mode & 0777, AT_SYMLINK_NOFOLLOW) < 0)
+			r = -errno;
+		if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) &&
+		    utimensat(p.dirfd, p.s.name, ts, AT_SYMLINK_NOFOLLOW) < 0)
+			r = -errno;
+	}
+	place_put(o, &p);
+	return r;
+}
+
+/* An inode without name and descriptor: nobody will read it again but by what we answer now. */
+static int set_in_memory(struct node *n, const struct out_attr *a)
+{
+	if (a->valid & OUT_SET_MODE)
+		n->st.st_mode = n->type | (a->mode & MODE_KEPT);
+	if (a->valid & OUT_SET_MTIME && a->mtime.tv_nsec != UTIME_NOW)
+		n->st.st_mtim = a->mtime;
+	return 0;
+}
+
+static int set_size(struct out *o, struct node *n, uint64_t size)
+{
+	struct cfile *cf;
+	int r = file_borrow(o, n, &cf);
+
+	if (r < 0)
+		return r;
+	r = cfile_truncate(cf, size);
+	file_return(o, n, cf);
+	return r;
+}
+
+static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
+{
+	const struct timespec keep = { .tv_nsec = UTIME_OMIT };
+	const struct timespec ts[2] = { a->valid & OUT_SET_ATIME ? a->atime : keep,
+					a->valid & OUT_SET_MTIME ? a->mtime : keep };
+	uint64_t size;
+	int r;
+
+	if (n->dir) {
+		int fd = dir_get(o, n);
+
+		r = fd < 0 ? fd : set_by_fd(o, n, fd, a, ts);
+		if (fd >= 0)
+			dir_put(o, n);
+	} else if (n->cf) {
+		r = set_by_fd(o, n, cfile_fd(n->cf), a, ts);
+		if (r == 0 && a->valid & OUT_SET_MTIME)
+			cfile_set_mtime(n->cf, mtime_ns(&a->mtime));
+	} else if (S_ISREG(n->type) && a->valid & OUT_SET_MTIME &&
+		   cfile_lookup_size(o->p.store, o->dev, n->ino, &size)) {
+		struct cfile *cf; /* the store still writes it: it must know the time */
+
+		r = file_borrow(o, n, &cf);
+		if (r < 0)
+			return r;
+		r = set_by_fd(o, n, cfile_fd(cf), a, ts);
+		if (r == 0)
+			cfile_set_mtime(cf, mtime_ns(&a->mtime));
+		file_return(o, n, cf);
+	} else {
+		r = set_by_place(o, n, a, ts);
+	}
+	if (r == -ENOENT)
+		return set_in_memory(n, a);
+	if (r == 0 && a->valid & OUT_SET_MODE)
+		note_metadata(n);
+	return r;
+}
+
+int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct stat *ret)
+{
+	struct node *n;
+	int r = node_get(o, nodeid, &n);
+
+	if (r < 0)
+		return r;
+	if (o->p.read_only)
+		return -EROFS;
+	/* One owner, one group: giving a file to oneself is fine, to others is not. */
+	if ((a->valid & OUT_SET_UID && a->uid != o->uid && a->uid != (uid_t)-1) ||
+	    (a->valid & OUT_SET_GID && a->gid != o->gid && a->gid != (gid_t)-1))
+		return -EPERM;
+	if (a->valid & OUT_SET_SIZE && n->dir)
+		return -EISDIR;
+	if (a->valid & OUT_SET_SIZE && !S_ISREG(n->type))
+		return -EINVAL;
+	pthread_mutex_lock(&n->mu);
+	if (a->valid & OUT_SET_SIZE)
+		r = set_size(o, n, a->size);
+	if (r == 0 && a->valid & (OUT_SET_MODE | OUT_SET_ATIME | OUT_SET_MTIME))
+		r = set_rest(o, n, a);
+	if (r == 0)
+		r = attr_get(o, n, ret);
+	pthread_mutex_unlock(&n->mu);
+	return r;
+}
+
+/* -- links and the whole
+ * ----------------------------------------------------------------------------------- */
+
+static int readlink_tail(struct out *o, const char *name, char tail[static SYMLINK_STORED_SIZE])
+{
+	ssize_t n = readlinkat(o->links_fd, name, tail, SYMLINK_STORED_SIZE - 1);
+
+	if (n < 0)
+		return errno == ENOENT ? -EIO : -errno;
+	tail[n] = '\0';
+	return 0;
+}
+
+static int readlink_place(struct out *o, const struct place *p,
+			  char target[static SYMLINK_PLAIN_MAX + 1])
+{
+	char stored[SYMLINK_STORED_SIZE], tail_name[SYMLINK_TAIL_NAME_SIZE];
+	char tail[SYMLINK_STORED_SIZE];
+	ssize_t n = readlinkat(p->dirfd, p->s.name, stored, sizeof(stored) - 1);
+	bool has_tail;
+	size_t len;
+	int r = 0;
+
+	if (n < 0)
+		return -errno;
+	stored[n] = '\0';
+	has_tail = symlink_needs_tail(stored, tail_name);
+	if (has_tail)
+		r = readlink_tail(o, tail_name, tail);
+	if (r == 0)
+		r = symlink_decrypt(o->p.keys, stored, has_tail ? tail : NULL, target, &len);
+	if (r == -EBADMSG) {
+		out_log(o, "symlink %s is damaged", p->s.name);
+		return -EIO;
+	}
+	return r;
+}
+
+int out_readlink(struct out *o, uint64_t nodeid, char *buf, size_t size)
+{
+	char target[SYMLINK_PLAIN_MAX + 1];
+	struct place p;
+	struct node *n;
+	int r = node_get(o, nodeid, &n);
+
+	if (r < 0)
+		return r;
+	if (!S_ISLNK(n->type))
+		return -EINVAL;
+	pthread_mutex_lock(&n->mu);
+	r = place_get(o, n, &p);
+	if (r == 0) {
+		r = readlink_place(o, &p, target);
+		place_put(o, &p);
+	}
+	pthread_mutex_unlock(&n->mu);
+	if (r < 0)
+		return r;
+	if (strlen(target) >= size)
+		return -ENAMETOOLONG;
+	strcpy(buf, target);
+	return 0;
+}
+
+int out_statfs(struct out *o, struct statvfs *ret)
+{
+	struct quota_usage q;
+	struct statvfs v;
+	uint64_t unit;
+
+	if (fstatvfs(o->root_fd, &v) < 0)
+		return -errno;
+	quota_get(o->p.quota, &q);
+	unit = v.f_frsize ? v.f_frsize : v.f_bsize;
+	*ret = (struct statvfs){ .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_PLAIN_MAX };
+	ret->f_blocks = v.f_blocks * unit / 4096;
+	ret->f_bfree = ret->f_bavail = v.f_bavail * unit / 4096;
+	ret->f_files = v.f_files;
+	ret->f_ffree = ret->f_favail = v.f_favail;
+	if (q.limit_bytes) {
+		ret->f_blocks = q.limit_bytes / 4096;
+		ret->f_bfree = MIN(ret->f_bfree, (MAX(q.limit_bytes, q.bytes) - q.bytes) / 4096);
+		ret->f_bavail = ret->f_bfree;
+	}
+	if (q.limit_files) {
+		ret->f_files = q.limit_files;
+		ret->f_ffree = MIN(ret->f_ffree, MAX(q.limit_files, q.files) - q.files);
+		ret->f_favail = ret->f_ffree;
+	}
+	return 0;
+}

@@ -1,0 +1,124 @@
+/* What the parts of the outputs layer share. Included by fs/out*.c only. */
+#pragma once
+
+#include "fs/name.h"
+#include "fs/out.h"
+#include "fs/tree.h"
+
+struct out {
+	struct tree *tree;
+	struct out_params p;
+	int root_fd;  /* store/t */
+	int links_fd; /* store/l: tails of very long symlinks */
+	dev_t dev;
+	bool flat; /* the store has no user xattrs */
+	uid_t uid;
+	gid_t gid;
+};
+
+#define MODE_XATTR "user.wfs.m"
+/* Bits that we keep: the permission bits and the sticky bit, never set-id ones. */
+#define MODE_KEPT 01777u
+
+struct stored {
+	char name[NAME_STORED_SIZE];
+	char full[NAME_FULL_SIZE];
+	bool is_long;
+};
+
+void out_log(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* -- out_path.c: from nodes to descriptors and stored names -- */
+
+/* The node of an id, -ESTALE, or -ENOTDIR. No lock may be held. */
+int node_get(struct out *o, uint64_t nodeid, struct node **ret);
+int dirnode_get(struct out *o, uint64_t nodeid, struct node **ret);
+
+/* Descriptor of a directory, pinned until dir_put(). -ENOENT when the directory was removed. */
+int dir_get(struct out *o, struct node *dir);
+void dir_put(struct out *o, struct node *dir);
+
+/* 'dir' must be pinned (then its id is known). */
+int stored_name(struct out *o, const struct node *dir, const char *name, struct stored *ret);
+/* The symlink that keeps a long name: made before the entry, removed after it. */
+int sidecar_make(int dirfd, const struct stored *s);
+void sidecar_remove(int dirfd, const struct stored *s);
+/* Remove stray sidecars of a directory that has no entries. -ENOTEMPTY when others are there. */
+int dir_remove_strays(int dirfd);
+/* Give a directory that we just made its id. */
+int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN]);
+
+/* Lock names for reading or writing and pin; the names are loaded.  Returns the descriptor. */
+int dir_lock_read(struct out *o, struct node *dir);
+int dir_lock_write(struct out *o, struct node *dir);
+void dir_unlock(struct out *o, struct node *dir);
+/* Two directories (maybe the same) for writing. */
+int dir_lock_two(struct out *o, struct node *a, struct node *b, int *ret_fd_a, int *ret_fd_b);
+void dir_unlock_two(struct out *o, struct node *a, struct node *b);
+
+/* Where a node stands in the store by one of its names; node->mu is held. -ENOENT: nowhere. */
+struct place {
+	struct node *dir;
+	int dirfd;
+	struct stored s;
+};
+int place_get(struct out *o, struct node *n, struct place *ret);
+void place_put(struct out *o, struct place *p);
+
+/* -- out_attr.c -- */
+
+/* Turn what the store says into what is shown; n->mu is held; (dirfd, stored) reaches the inode. */
+void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
+	       const struct stat *backing, struct stat *ret);
+/* getattr with n->mu held. */
+int attr_get(struct out *o, struct node *n, struct stat *ret);
+/* The mode that the backing inode of a file or directory gets, without mark. */
+mode_t mode_backing(mode_t type, mode_t mode);
+/* Set the plain mode through a descriptor of a file or directory; n->mu is held. */
+int mode_set(struct out *o, struct node *n, int fd, mode_t mode);
+/* Would this mode need an xattr in a store that has none? */
+bool mode_refused(const struct out *o, mode_t type, mode_t mode);
+
+/* -- out.c -- */
+
+/* The node of a name, made if needed; counts a lookup.  The directory is locked. */
+int entry_get(struct out *o, struct node *dir, int dirfd, struct dentry *d, struct out_entry *ret,
+	      struct node **ret_node);
+void entry_undo(struct out *o, struct node *n);
+
+/* -- out_file.c -- */
+
+/* The open cfile of a regular file; n->mu is held.  Opened for the moment if it was not open: give
+ * back with file_return(). */
+int file_borrow(struct out *o, struct node *n, struct cfile **ret);
+void file_return(struct out *o, struct node *n, struct cfile *cf);
+/* Open by a place whose directory is known (n->mu held). */
+int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret);
+void handle_add(struct out *o, struct node *n, int flags);
+
+/* -- out_name.c -- */
+
+/* A name that is about to vanish with what it stands for. n->mu is held from prepare to the end. */
+struct victim {
+	struct node *n;
+	struct cfile *opened; /* ours, for the count of its blocks */
+	uint64_t bytes;       /* to give back when nothing is open */
+	bool last;
+	bool by_cfile;
+};
+int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
+		   struct victim *ret);
+void victim_commit(struct out *o, struct victim *v);
+void victim_abort(struct victim *v);
+/* The inode's metadata changed: its next fsync must reach the backing inode. n->mu is held. */
+void note_metadata(struct node *n);
+
+static inline void tree_lock(struct out *o)
+{
+	pthread_mutex_lock(&o->tree->lock);
+}
+
+static inline void tree_unlock(struct out *o)
+{
+	pthread_mutex_unlock(&o->tree->lock);
+}

@@ -1,0 +1,658 @@
+/* Names of the outputs: making and removing.
+ *
+ * Order in the store (doc/format.md section 5): the sidecar of a long name before its entry and
+ * away after it; a directory's id right after mkdirat(); what a failing step leaves is undone.
+ * Quota is charged before anything is made and given back after it is gone. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fs/blockmap.h"
+#include "fs/cfile.h"
+#include "fs/out_int.h"
+#include "fs/quota.h"
+#include "fs/store.h"
+
+void note_metadata(struct node *n)
+{
+	if (n->cf)
+		cfile_note_metadata(n->cf);
+	else
+		n->meta_changed = true;
+}
+
+/* -- making
+ * ----------------------------------------------------------------------------------------- */
+
+/* A new name while it is being made: the directory is locked for writing. */
+struct making {
+	struct out *o;
+	struct node *dir;
+	int dirfd;
+	const char *name;
+	struct stored s;
+	struct dentry *d; /* already in the tree, without node */
+	bool charged;
+};
+
+static void making_end(struct making *m, int r)
+{
+	if (r < 0 && m->d) {
+		tree_lock(m->o);
+		dir_remove(m->o->tree, m->d);
+		tree_unlock(m->o);
+	}
+	if (r < 0 && m->s.is_long)
+		sidecar_remove(m->dirfd, &m->s);
+	if (r < 0 && m->charged)
+		quota_release(m->o->p.quota, QUOTA_PAGE, 1);
+	dir_unlock(m->o, m->dir);
+}
+
+/* 'charge': one page and one file; regular files are charged by their cfile. */
+static int making_begin(struct out *o, uint64_t parent, const char *name, uint8_t type, bool charge,
+			struct making *m)
+{
+	struct dentry *old;
+	int r;
+
+	if (o->p.read_only)
+		return -EROFS;
+	*m = (struct making){ .o = o, .name = name };
+	r = dirnode_get(o, parent, &m->dir);
+	if (r < 0)
+		return r;
+	m->dirfd = dir_lock_write(o, m->dir);
+	if (m->dirfd < 0)
+		return m->dirfd;
+	r = stored_name(o, m->dir, name, &m->s);
+	if (r < 0) {
+		m->s.is_long = false;
+		making_end(m, r);
+		return r;
+	}
+	tree_lock(o);
+	old = dir_find(o->tree, m->dir, name, strlen(name));
+	if (!old)
+		m->d = dir_add(o->tree, m->dir, name, strlen(name), 0, type);
+	tree_unlock(o);
+	if (!m->d) {
+		m->s.is_long = false; /* the sidecar of the name that is there stays */
+		r = old ? -EEXIST : -ENOMEM;
+	} else if (charge) {
+		r = quota_charge(o->p.quota, QUOTA_PAGE, 1);
+		m->charged = r == 0;
+	}
+	if (r == 0)
+		r = sidecar_make(m->dirfd, &m->s);
+	if (r < 0)
+		making_end(m, r);
+	return r;
+}
+
+/* The inode is there: give it a node with one lookup. */
+static int making_adopt(struct making *m, const struct stat *st, struct node **ret)
+{
+	struct node *n;
+
+	if (st->st_dev != m->o->dev)
+		return -EXDEV;
+	tree_lock(m->o);
+	n = tree_make(m->o->tree, st->st_ino, st->st_mode);
+	if (n)
+		n->nlookup = 1;
+	if (n && m->d) {
+		m->d->ino = st->st_ino;
+		dentry_bind(m->o->tree, m->d, n);
+	} else if (n) {
+		tree_hide_ino(m->o->tree, n);
+	}
+	tree_unlock(m->o);
+	*ret = n;
+	return n ? 0 : -ENOMEM;
+}
+
+static void making_show(struct making *m, struct node *n, const struct stat *st,
+			struct out_entry *ret)
+{
+	pthread_mutex_lock(&n->mu);
+	attr_fill(m->o, n, m->dirfd, m->s.name, st, &ret->st);
+	pthread_mutex_unlock(&n->mu);
+	ret->nodeid = n->nodeid;
+}
+
+static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct node **ret_node,
+		     struct stat *st)
+{
+	struct out *o = m->o;
+	struct cfile *cf = NULL;
+	struct node *n = NULL;
+	int fd, r;
+
+	if (mode_refused(o, S_IFREG, mode))
+		return -EOPNOTSUPP;
+	/* Without a dentry: a file without a name. */
+	fd = openat(m->dirfd, m->d ? m->s.name : ".",
+		    O_RDWR | O_NOCTTY | O_CLOEXEC |
+			    (m->d ? O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK : O_TMPFILE),
+		    mode_backing(S_IFREG, mode));
+	if (fd < 0)
+		return errno == EEXIST ? -EIO : -errno; /* something that no name decodes to */
+	r = fstat(fd, st) < 0 ? -errno : 0;
+	if (r == 0)
+		r = cfile_create(o->p.store, fd, &cf);
+	if (r < 0)
+		close(fd);
+	else
+		r = making_adopt(m, st, &n);
+	if (r == 0) {
+		n->mode = mode & MODE_KEPT;
+		n->mode_known = true;
+		if (mode_backing(S_IFREG, mode) != (mode & MODE_KEPT))
+			r = mode_set(o, n, cfile_fd(cf), mode);
+	}
+	if (r < 0) {
+		if (m->d)
+			(void)unlinkat(m->dirfd, m->s.name, 0);
+		if (n) {
+			tree_lock(o);
+			if (m->d)
+				dentry_unbind(o->tree, m->d);
+			tree_forget(o->tree, n, 1);
+			tree_unlock(o);
+		}
+		if (cf) {
+			cfile_note_unlinked(cf);
+			cfile_put(cf);
+		}
+		return r;
+	}
+	if (!m->d)
+		cfile_note_unlinked(cf); /* until it is linked */
+	*ret = cf;
+	*ret_node = n;
+	return 0;
+}
+
+/* The name came into being between the kernel's question and this call. */
+static int open_existing(struct out *o, uint64_t parent, const char *name, int flags,
+			 struct out_entry *ret, struct node **ret_handle)
+{
+	int r = out_lookup(o, parent, name, ret);
+
+	if (r < 0)
+		return r;
+	r = out_open(o, ret->nodeid, flags, ret_handle);
+	if (r < 0)
+		out_forget(o, ret->nodeid, 1);
+	return r;
+}
+
+int out_create(struct out *o, uint64_t parent, const char *name, mode_t mode, int flags,
+	       struct out_entry *ret, struct node **ret_handle)
+{
+	struct making m;
+	struct cfile *cf;
+	struct node *n;
+	struct stat st;
+	int r = making_begin(o, parent, name, DT_REG, false, &m);
+
+	if (r == -EEXIST && !(flags & O_EXCL))
+		return open_existing(o, parent, name, flags, ret, ret_handle);
+	if (r < 0)
+		return r;
+	r = make_file(&m, mode, &cf, &n, &st);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mu);
+		n->cf = cf;
+		handle_add(o, n, flags);
+		pthread_mutex_unlock(&n->mu);
+		making_show(&m, n, &st, ret);
+		*ret_handle = n;
+	}
+	making_end(&m, r);
+	return r;
+}
+
+int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, struct out_entry *ret,
+		struct node **ret_handle)
+{
+	struct making m = { .o = o };
+	struct cfile *cf;
+	struct node *n;
+	struct stat st;
+	int r;
+
+	if (o->p.read_only)
+		return -EROFS;
+	r = dirnode_get(o, parent, &m.dir);
+	if (r < 0)
+		return r;
+	m.dirfd = dir_get(o, m.dir);
+	if (m.dirfd < 0)
+		return m.dirfd;
+	r = make_file(&m, mode, &cf, &n, &st);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mu);
+		n->cf = cf;
+		handle_add(o, n, flags);
+		attr_fill(o, n, -1, "", &st, &ret->st);
+		pthread_mutex_unlock(&n->mu);
+		ret->nodeid = n->nodeid;
+		*ret_handle = n;
+	}
+	dir_put(o, m.dir);
+	return r;
+}
+
+static int make_special(struct making *m, mode_t mode, struct out_entry *ret)
+{
+	struct node *n;
+	struct stat st;
+	int r;
+
+	if (mknodat(m->dirfd, m->s.name, (mode & S_IFMT) | (mode & 0777), 0) < 0)
+		return -errno;
+	r = fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == 0)
+		r = making_adopt(m, &st, &n);
+	if (r < 0)
+		(void)unlinkat(m->dirfd, m->s.name, 0);
+	else
+		making_show(m, n, &st, ret);
+	return r;
+}
+
+static int mknod_file(struct making *m, mode_t mode, struct out_entry *ret)
+{
+	struct cfile *cf;
+	struct node *n;
+	struct stat st;
+	int r = make_file(m, mode, &cf, &n, &st);
+
+	if (r < 0)
+		return r;
+	cfile_put(cf); /* writes the header of the empty file */
+	making_show(m, n, &st, ret);
+	return 0;
+}
+
+int out_mknod(struct out *o, uint64_t parent, const char *name, mode_t mode, dev_t rdev,
+	      struct out_entry *ret)
+{
+	bool regular = S_ISREG(mode) || (mode & S_IFMT) == 0;
+	struct making m;
+	int r;
+
+	(void)rdev;
+	if (!regular && !S_ISFIFO(mode) && !S_ISSOCK(mode))
+		return -EPERM; /* no devices here, for nobody */
+	r = making_begin(o, parent, name, regular ? DT_REG : (uint8_t)IFTODT(mode), !regular, &m);
+	if (r < 0)
+		return r;
+	r = regular ? mknod_file(&m, mode, ret) : make_special(&m, mode, ret);
+	making_end(&m, r);
+	return r;
+}
+
+/* The new directory's descriptor goes to the tree: its children mostly come next. */
+static int make_dir(struct making *m, mode_t mode, struct out_entry *ret)
+{
+	struct out *o = m->o;
+	autoclose int fd = -1;
+	uint8_t id[DIRID_LEN];
+	struct node *n = NULL;
+	struct stat st;
+	int r = 0, old;
+
+	if (mode_refused(o, S_IFDIR, mode))
+		return -EOPNOTSUPP;
+	if (mkdirat(m->dirfd, m->s.name, 0700) < 0)
+		return errno == EEXIST ? -EIO : -errno;
+	fd = openat(m->dirfd, m->s.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		r = -errno;
+	if (r == 0)
+		r = dir_give_id(o, fd, id);
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		r = making_adopt(m, &st, &n);
+	if (r == 0) {
+		n->mode = 0700;
+		n->mode_known = true;
+		if ((mode & MODE_KEPT) != 0700)
+			r = mode_set(o, n, fd, mode);
+	}
+	if (r < 0) {
+		(void)unlinkat(m->dirfd, m->s.name, AT_REMOVEDIR);
+		tree_lock(o);
+		if (n) {
+			dentry_unbind(o->tree, m->d);
+			tree_forget(o->tree, n, 1);
+		}
+		tree_unlock(o);
+		return r;
+	}
+	tree_lock(o);
+	memcpy(n->dir->id, id, sizeof(id));
+	n->dir->has_id = n->dir->loaded = true;
+	dir_set_fd(o->tree, n, take_fd(&fd));
+	dir_unpin(o->tree, n, &old);
+	tree_unlock(o);
+	if (old >= 0)
+		close(old);
+	making_show(m, n, &st, ret);
+	return 0;
+}
+
+int out_mkdir(struct out *o, uint64_t parent, const char *name, mode_t mode, struct out_entry *ret)
+{
+	struct making m;
+	int r = making_begin(o, parent, name, DT_DIR, true, &m);
+
+	if (r < 0)
+		return r;
+	r = make_dir(&m, mode, ret);
+	making_end(&m, r);
+	return r;
+}
+
+static int make_symlink(struct making *m, const char *target, struct out_entry *ret)
+{
+	char stored[SYMLINK_STORED_SIZE], tail_name[SYMLINK_TAIL_NAME_SIZE];
+	char tail[SYMLINK_STORED_SIZE];
+	struct node *n;
+	struct stat st;
+	bool has_tail;
+	int r = symlink_encrypt(m->o->p.keys, target, strlen(target), stored, tail_name, tail,
+				&has_tail);
+
+	if (r < 0)
+		return r;
+	if (has_tail && symlinkat(tail, m->o->links_fd, tail_name) < 0 && errno != EEXIST)
+		return -errno;
+	if (symlinkat(stored, m->dirfd, m->s.name) < 0)
+		r = errno == EEXIST ? -EIO : -errno;
+	else if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	if (r == 0)
+		r = making_adopt(m, &st, &n);
+	if (r < 0) {
+		(void)unlinkat(m->dirfd, m->s.name, 0);
+		if (has_tail)
+			(void)unlinkat(m->o->links_fd, tail_name, 0);
+		return r;
+	}
+	making_show(m, n, &st, ret);
+	return 0;
+}
+
+int out_symlink(struct out *o, uint64_t parent, const char *name, const char *target,
+		struct out_entry *ret)
+{
+	struct making m;
+	int r = making_begin(o, parent, name, DT_LNK, true, &m);
+
+	if (r < 0)
+		return r;
+	r = make_symlink(&m, target, ret);
+	making_end(&m, r);
+	return r;
+}
+
+/* -- one more name
+ * -------------------------------------------------------------------------------------- */
+
+static int link_from(struct making *m, struct node *n)
+{
+	char proc[64];
+	struct place p;
+	int r = place_get(m->o, n, &p);
+
+	if (r == 0) {
+		if (linkat(p.dirfd, p.s.name, m->dirfd, m->s.name, 0) < 0)
+			r = -errno;
+		place_put(m->o, &p);
+		return r;
+	}
+	if (r != -ENOENT || !n->cf)
+		return r;
+	/* A file made without a name: its descriptor is all there is. */
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", cfile_fd(n->cf));
+	if (linkat(AT_FDCWD, proc, m->dirfd, m->s.name, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	cfile_note_relinked(n->cf);
+	return 0;
+}
+
+static int make_link(struct making *m, struct node *n, struct out_entry *ret)
+{
+	struct out *o = m->o;
+	struct stat st;
+	int r = link_from(m, n);
+
+	if (r < 0)
+		return r;
+	if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	tree_lock(o);
+	r = tree_show_ino(o->tree, n);
+	if (r == 0) {
+		m->d->ino = n->ino;
+		dentry_bind(o->tree, m->d, n);
+		n->nlookup++;
+	}
+	tree_unlock(o);
+	if (r < 0) {
+		(void)unlinkat(m->dirfd, m->s.name, 0);
+		return r;
+	}
+	note_metadata(n);
+	attr_fill(o, n, m->dirfd, m->s.name, &st, &ret->st);
+	ret->nodeid = n->nodeid;
+	return 0;
+}
+
+int out_link(struct out *o, uint64_t nodeid, uint64_t parent, const char *name,
+	     struct out_entry *ret)
+{
+	struct making m;
+	struct node *n;
+	int r = node_get(o, nodeid, &n);
+
+	if (r < 0)
+		return r;
+	if (n->dir)
+		return -EPERM;
+	r = making_begin(o, parent, name, (uint8_t)IFTODT(n->type), false, &m);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mu);
+	r = make_link(&m, n, ret);
+	pthread_mutex_unlock(&n->mu);
+	making_end(&m, r);
+	return r;
+}
+
+/* -- removing
+ * -------------------------------------------------------------------------------------------- */
+
+/* What a damaged file was charged, as recovery counts it: by its size. */
+static uint64_t damaged_bytes(int dirfd, const char *stored)
+{
+	struct stat st;
+	uint64_t size;
+
+	if (fstatat(dirfd, stored, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !blockmap_plain_size((uint64_t)st.st_size, &size))
+		return QUOTA_PAGE;
+	return quota_file_bytes(blockmap_count(size));
+}
+
+int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored, struct victim *ret)
+{
+	uint64_t size;
+	int r;
+
+	*ret = (struct victim){ .n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE };
+	if (!ret->last || !S_ISREG(n->type))
+		return 0;
+	if (n->cf) {
+		ret->by_cfile = true;
+		return 0;
+	}
+	if (n->mapped_known && !cfile_lookup_size(o->p.store, o->dev, n->ino, &size)) {
+		ret->bytes = quota_file_bytes(n->mapped);
+		return 0;
+	}
+	r = file_open_at(o, n, dirfd, stored, &ret->opened);
+	ret->by_cfile = r == 0;
+	if (r == -EIO || r == -EBADMSG) { /* damage must not make it eternal */
+		ret->bytes = damaged_bytes(dirfd, stored);
+		return 0;
+	}
+	return r;
+}
+
+void victim_commit(struct out *o, struct victim *v)
+{
+	struct node *n = v->n;
+
+	if (n->nlink > 0)
+		n->nlink--;
+	n->st.st_nlink = v->last ? 0 : n->nlink;
+	if (!v->last) {
+		note_metadata(n);
+		return;
+	}
+	tree_lock(o);
+	tree_hide_ino(o->tree, n);
+	tree_unlock(o);
+	if (v->by_cfile)
+		cfile_note_unlinked(v->opened ? v->opened : n->cf);
+	else
+		quota_release(o->p.quota, v->bytes, 1);
+	victim_abort(v);
+}
+
+void victim_abort(struct victim *v)
+{
+	if (v->opened)
+		cfile_put(v->opened);
+	v->opened = NULL;
+}
+
+/* The tail of a very long symlink goes with it. */
+static bool link_tail(int dirfd, const char *stored, char name[static SYMLINK_TAIL_NAME_SIZE])
+{
+	char text[SYMLINK_STORED_SIZE];
+	ssize_t n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
+
+	if (n <= 0 || text[0] != '~')
+		return false;
+	text[n] = '\0';
+	return symlink_needs_tail(text, name);
+}
+
+static int remove_dir(int dirfd, const char *stored)
+{
+	autoclose int fd = -1;
+	int r;
+
+	if (unlinkat(dirfd, stored, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != ENOTEMPTY)
+		return -errno;
+	fd = openat(dirfd, stored, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = dir_remove_strays(fd);
+	if (r < 0)
+		return r;
+	return unlinkat(dirfd, stored, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* 'n' with its mu held; the directory is locked. */
+static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dentry *d,
+			 struct node *n)
+{
+	char tail[SYMLINK_TAIL_NAME_SIZE];
+	bool has_tail = false;
+	struct victim v;
+	struct stored s;
+	int r = stored_name(o, dir, d->name, &s);
+
+	if (r == 0)
+		r = victim_prepare(o, n, dirfd, s.name, &v);
+	if (r < 0)
+		return r;
+	if (S_ISLNK(n->type) && v.last && n->st.st_size > 3000)
+		has_tail = link_tail(dirfd, s.name, tail);
+	if (n->dir)
+		r = remove_dir(dirfd, s.name);
+	else if (unlinkat(dirfd, s.name, 0) < 0)
+		r = errno == ENOENT ? 0 : -errno; /* taken out of the store: gone is gone */
+	if (r < 0) {
+		victim_abort(&v);
+		return r;
+	}
+	sidecar_remove(dirfd, &s);
+	if (has_tail)
+		(void)unlinkat(o->links_fd, tail, 0);
+	tree_lock(o);
+	dir_remove(o->tree, d);
+	tree_unlock(o);
+	victim_commit(o, &v);
+	return 0;
+}
+
+static int remove_name(struct out *o, uint64_t parent, const char *name, bool want_dir)
+{
+	struct out_entry e;
+	struct node *dir, *n;
+	struct dentry *d;
+	int fd, r;
+
+	if (o->p.read_only)
+		return -EROFS;
+	r = dirnode_get(o, parent, &dir);
+	if (r < 0)
+		return r;
+	fd = dir_lock_write(o, dir);
+	if (fd < 0)
+		return fd;
+	tree_lock(o);
+	d = dir_find(o->tree, dir, name, strlen(name));
+	n = d ? d->node : NULL;
+	if (n)
+		n->nlookup++; /* ours, for as long as this takes */
+	tree_unlock(o);
+	r = !d ? -ENOENT : n ? 0 : entry_get(o, dir, fd, d, &e, &n);
+	if (r == 0) {
+		if (want_dir != (n->dir != NULL)) {
+			r = want_dir ? -ENOTDIR : -EISDIR;
+		} else {
+			pthread_mutex_lock(&n->mu);
+			r = remove_locked(o, dir, fd, d, n);
+			pthread_mutex_unlock(&n->mu);
+		}
+		entry_undo(o, n);
+	}
+	dir_unlock(o, dir);
+	return r;
+}
+
+int out_unlink(struct out *o, uint64_t parent, const char *name)
+{
+	return remove_name(o, parent, name, false);
+}
+
+int out_rmdir(struct out *o, uint64_t parent, const char *name)
+{
+	return remove_name(o, parent, name, true);
+}

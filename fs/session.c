@@ -1,0 +1,379 @@
+#include "fs/session.h"
+
+#define FUSE_USE_VERSION 314
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+
+#define MAX_WORKERS 8
+#define REQUEST_MAX (1024 * 1024)
+#define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
+
+/* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
+#define OPCODE_INIT          26u
+#define K_PARALLEL_DIROPS    (1u << 18)
+#define K_HANDLE_KILLPRIV_V2 (1u << 28)
+#define K_INIT_EXT           (1u << 30)
+#define K2_DIRECT_IO_MMAP    (1u << 4)
+
+struct kernel_in_header {
+	uint32_t len, opcode;
+	uint64_t unique, nodeid;
+	uint32_t uid, gid, pid;
+	uint16_t extlen, padding;
+};
+
+struct kernel_init_in {
+	uint32_t major, minor, max_readahead, flags, flags2;
+};
+
+struct kernel_init_out {
+	uint32_t major, minor, max_readahead, flags;
+	uint16_t max_background, congestion_threshold;
+	uint32_t max_write, time_gran;
+	uint16_t max_pages, map_alignment;
+	uint32_t flags2, max_stack_depth;
+	uint16_t request_timeout, unused[11];
+};
+_Static_assert(sizeof(struct kernel_in_header) == 40, "kernel layout");
+_Static_assert(sizeof(struct kernel_init_out) == 64, "kernel layout");
+
+struct session {
+	struct fuse_session *se;
+	int fd;
+	int ended; /* eventfd */
+	pthread_t threads[MAX_WORKERS];
+	unsigned nthreads;
+	atomic_uint running;
+	atomic_uint helpers; /* detached threads that still use this */
+	atomic_bool stop;
+	atomic_bool init_seen, init_sent;
+	uint32_t offered, offered2;
+	uint64_t bdi_dev;
+	void *layer;
+};
+
+/* -- INIT
+ * ------------------------------------------------------------------------------------------ */
+
+/* libfuse 3.17 and newer: 'want' and its wider sibling must not both be written by hand. */
+static void want(struct fuse_conn_info *conn, uint64_t flag, bool on)
+{
+	if (!(conn->capable & flag))
+		return;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	if (on)
+		fuse_set_feature_flag(conn, flag);
+	else
+		fuse_unset_feature_flag(conn, flag);
+#else
+	if (on)
+		conn->want |= (unsigned)flag;
+	else
+		conn->want &= ~(unsigned)flag;
+#endif
+}
+
+void session_configure(struct fuse_conn_info *conn, bool cached_writes, bool auto_invalidate)
+{
+	want(conn, FUSE_CAP_WRITEBACK_CACHE, cached_writes);
+	want(conn, FUSE_CAP_AUTO_INVAL_DATA, auto_invalidate);
+	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, !auto_invalidate);
+	want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
+	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
+	want(conn, FUSE_CAP_ASYNC_READ, true);
+	want(conn, FUSE_CAP_ASYNC_DIO, true);
+	want(conn, FUSE_CAP_READDIRPLUS, true);
+	want(conn, FUSE_CAP_READDIRPLUS_AUTO, true);
+	/* We touch every byte anyway, and locks of one mount are the kernel's own business. */
+	want(conn, FUSE_CAP_SPLICE_READ, false);
+	want(conn, FUSE_CAP_SPLICE_WRITE, false);
+	want(conn, FUSE_CAP_SPLICE_MOVE, false);
+	want(conn, FUSE_CAP_EXPORT_SUPPORT, false);
+	want(conn, FUSE_CAP_POSIX_ACL, false);
+	want(conn, FUSE_CAP_IOCTL_DIR, false);
+	conn->max_write = REQUEST_MAX;
+	conn->max_background = 64;
+	conn->congestion_threshold = 48;
+	conn->time_gran = 1;
+}
+
+static void bdi_write(uint64_t dev, const char *attr, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(dev), minor(dev), attr);
+	(void)fd_write_attr(-1, path, value); /* faster if it works, right if it does not */
+}
+
+/* A FUSE mount may hold 1 % of memory in dirty pages and reads 128 KiB ahead: too little for 1 MiB
+ * requests. Root may change that; measured: cold reads and 4 KiB writes become half as fast again.
+ */
+static void bdi_tune(const struct session *s)
+{
+	if (!s->bdi_dev || geteuid() != 0)
+		return;
+	bdi_write(s->bdi_dev, "read_ahead_kb", "1024");
+	bdi_write(s->bdi_dev, "strict_limit", "0");
+	bdi_write(s->bdi_dev, "max_ratio", "20");
+}
+
+static void init_remember(struct session *s, const void *buf, size_t len)
+{
+	struct kernel_in_header h;
+	struct kernel_init_in in = { 0 };
+
+	if (len < sizeof(h) + 16)
+		return;
+	memcpy(&h, buf, sizeof(h));
+	if (h.opcode != OPCODE_INIT)
+		return;
+	memcpy(&in, (const char *)buf + sizeof(h), MIN(len - sizeof(h), sizeof(in)));
+	s->offered = in.flags;
+	s->offered2 = in.flags & K_INIT_EXT ? in.flags2 : 0;
+	atomic_store(&s->init_seen, true);
+}
+
+static void init_edit(struct session *s, struct kernel_init_out *out)
+{
+	out->flags |= (K_PARALLEL_DIROPS | K_HANDLE_KILLPRIV_V2) & s->offered;
+	if (s->offered & K_INIT_EXT) {
+		out->flags |= K_INIT_EXT;
+		out->flags2 |= K2_DIRECT_IO_MMAP & s->offered2;
+	}
+}
+
+/* -- I/O -----------------------------------------------------------------------------------------
+ */
+
+static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
+{
+	struct session *s = userdata;
+	ssize_t n = read(fd, buf, len);
+
+	if (n > 0 && !atomic_load_explicit(&s->init_seen, memory_order_relaxed))
+		init_remember(s, buf, (size_t)n);
+	return n;
+}
+
+/* The first reply is the one to INIT: nothing else is asked before it. */
+static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct session *s = userdata;
+	ssize_t n;
+
+	if (atomic_load_explicit(&s->init_sent, memory_order_relaxed))
+		return writev(fd, iov, count);
+	if (count == 2 && iov[1].iov_len == sizeof(struct kernel_init_out))
+		init_edit(s, iov[1].iov_base);
+	n = writev(fd, iov, count);
+	if (n > 0) {
+		atomic_store(&s->init_sent, true);
+		bdi_tune(s); /* the INIT reply set the kernel's own values */
+	}
+	return n;
+}
+
+static const struct fuse_custom_io session_io = { .writev = io_writev, .read = io_read };
+
+void *session_layer(void *userdata)
+{
+	return ((struct session *)userdata)->layer;
+}
+
+/* -- work beside the workers
+ * -------------------------------------------------------------------------- */
+
+struct flush_job {
+	struct session *s;
+	uint64_t nodeid;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void *flush_thread(void *arg)
+{
+	struct flush_job *j = arg;
+	struct session *s = j->s;
+
+	/* Dirty pages are written before they are dropped. An error leaves things as they were. */
+	(void)fuse_lowlevel_notify_inval_inode(s->se, j->nodeid, 0, 0);
+	j->fn(j->arg);
+	free(j);
+	atomic_fetch_sub(&s->helpers, 1);
+	return NULL;
+}
+
+bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), void *arg)
+{
+	struct session *s = userdata;
+	struct flush_job *j = malloc(sizeof(*j));
+	pthread_attr_t attr;
+	pthread_t t;
+	int r;
+
+	if (!j)
+		return false;
+	*j = (struct flush_job){ s, nodeid, fn, arg };
+	atomic_fetch_add(&s->helpers, 1);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(&t, &attr, flush_thread, j);
+	pthread_attr_destroy(&attr);
+	if (r != 0) {
+		atomic_fetch_sub(&s->helpers, 1);
+		free(j);
+	}
+	return r == 0;
+}
+
+/* -- workers
+ * ---------------------------------------------------------------------------------------- */
+
+static void on_wake(int sig)
+{
+	(void)sig;
+}
+
+static void *worker(void *arg)
+{
+	struct session *s = arg;
+	struct fuse_buf buf = { 0 };
+
+	while (!atomic_load(&s->stop) && !fuse_session_exited(s->se)) {
+		int r = fuse_session_receive_buf(s->se, &buf);
+
+		if (r == -EINTR || r == -EAGAIN)
+			continue;
+		if (r <= 0)
+			break; /* unmounted or aborted */
+		fuse_session_process_buf(s->se, &buf);
+	}
+	free(buf.mem);
+	if (atomic_fetch_sub(&s->running, 1) == 1) {
+		uint64_t one = 1;
+		ssize_t n = write(s->ended, &one, sizeof(one));
+
+		(void)n; /* cannot fail: the counter is far from full */
+	}
+	return NULL;
+}
+
+static int workers_start(struct session *s, unsigned n)
+{
+	struct sigaction sa = { .sa_handler = on_wake }; /* no SA_RESTART: read(2) shall return */
+	sigset_t all, old;
+
+	sigaction(WAKE_SIGNAL, &sa, NULL);
+	sigfillset(&all);
+	sigdelset(&all, WAKE_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
+	atomic_store(&s->running, n);
+	for (; s->nthreads < n; s->nthreads++) {
+		int r = pthread_create(&s->threads[s->nthreads], NULL, worker, s);
+
+		if (r != 0 && s->nthreads == 0) {
+			pthread_sigmask(SIG_SETMASK, &old, NULL);
+			return -r;
+		}
+		if (r != 0) { /* fewer than wished will do */
+			atomic_fetch_sub(&s->running, n - s->nthreads);
+			break;
+		}
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return 0;
+}
+
+int session_start(int fd, const struct session_params *p, struct session **ret, struct err *err)
+{
+	char *argv[] = { (char *)"sbxfsd", NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	struct session *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s) {
+		close(fd);
+		return err_set(err, -ENOMEM, "serve a mount");
+	}
+	s->fd = fd;
+	s->layer = p->layer;
+	s->bdi_dev = p->bdi_dev;
+	s->ended = eventfd(0, EFD_CLOEXEC);
+	s->se = fuse_session_new(&args, p->ops, sizeof(*p->ops), s);
+	fuse_opt_free_args(&args);
+	if (s->ended < 0 || !s->se || fuse_session_custom_io(s->se, &session_io, fd) != 0)
+		r = -ENOMEM;
+	else
+		r = workers_start(s, MIN(p->workers, (unsigned)MAX_WORKERS));
+	if (r < 0) {
+		if (s->se)
+			fuse_session_destroy(s->se); /* closes 'fd' once it was given */
+		else
+			close(fd);
+		if (s->ended >= 0)
+			close(s->ended);
+		free(s);
+		return err_set(err, r, "serve a mount");
+	}
+	*ret = s;
+	return 0;
+}
+
+int session_ended_fd(const struct session *s)
+{
+	return s->ended;
+}
+
+/* A signal that comes just before read(2) is lost, so it is sent until the thread is gone. */
+static void worker_join(struct session *s, pthread_t t)
+{
+	for (;;) {
+		struct timespec ts;
+
+		pthread_kill(t, WAKE_SIGNAL);
+		clock_gettime(CLOCK_REALTIME, &ts);
+		ts.tv_nsec += 2000000;
+		if (ts.tv_nsec >= 1000000000) {
+			ts.tv_nsec -= 1000000000;
+			ts.tv_sec++;
+		}
+		if (pthread_timedjoin_np(t, NULL, &ts) == 0)
+			return;
+	}
+}
+
+void session_end(struct session *s, unsigned wait_ms)
+{
+	struct pollfd p;
+
+	if (!s)
+		return;
+	p = (struct pollfd){ .fd = s->ended, .events = POLLIN };
+	(void)poll(&p, 1, (int)wait_ms);
+	atomic_store(&s->stop, true);
+	fuse_session_exit(s->se);
+	for (unsigned i = 0; i < s->nthreads; i++)
+		worker_join(s, s->threads[i]);
+	while (atomic_load(&s->helpers) > 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	fuse_session_destroy(s->se); /* closes the descriptor: the kernel fails what still waits */
+	close(s->ended);
+	free(s);
+}
