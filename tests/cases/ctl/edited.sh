@@ -48,7 +48,7 @@ cp ws/keys/config config
 printf 'x' | dd of=ws/keys/config bs=1 seek=40 conv=notrunc status=none
 expect_refusal 5 "config" sbxctl show ws
 rm ws/keys/config
-expect_code 5 sbxctl show ws
+expect_refusal 1 "config missing" sbxctl show ws
 cp config ws/keys/config
 expect_code 0 sbxctl show ws
 flock -n ws/lock true || sleep 0.5

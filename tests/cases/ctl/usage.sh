@@ -8,7 +8,6 @@ while read -r words; do
 done <<'END'
 frobnicate
 fsck ws
-dataset
 dataset frob
 dataset add ws
 dataset add ws name
@@ -23,7 +22,8 @@ mount ws a b
 umount
 umount a b
 status a b
-ps all
+ps a b
+ps --all
 kill
 kill a b
 set ws
@@ -36,7 +36,6 @@ set ws limits.pids=none
 set ws quota=
 set ws id=00
 show
-key
 key frob
 key add ws
 key add ws --passphrase --recipient sbx-pub-x
@@ -48,6 +47,9 @@ init --nonsense ws
 show --passphrase-file
 status --json=yes
 END
+expect_code 2 sbxctl
+expect_code 2 sbxctl dataset
+expect_code 2 sbxctl key
 grep -q 'did you mean' <(sbxctl statsu 2>&1) || fail "no suggestion for a verb"
 grep -q 'limits.memory' <(sbxctl set ws limits.memry=2G 2>&1) || fail "no suggestion for a setting"
 grep -q -- '--quota' <(sbxctl init --qouta 1G ws 2>&1) || fail "no suggestion for an option"
