@@ -247,6 +247,8 @@ static void explain(const struct run *run)
 
 	if (!v->reason[0] || (!strcmp(v->word, "signal") && asked))
 		return;
+	if (run->facts.isolation.user_namespace && run->tty && !run->opts.quiet)
+		fputc('\n', stderr); /* the cursor stands where the command was cut off */
 	if (v->option)
 		log_print(LOG_ERROR, "%s: everything inside was ended; raise it with %s", v->reason,
 			  v->option);

@@ -18,6 +18,7 @@
 
 #define KILL_WAIT_MS  2000 /* for a task that may be hanging in a file request */
 #define DRAIN_WAIT_MS 2000 /* for a reader of our output, after a kill */
+#define CPU_TICK_MS   5
 #define TICK_MS       100
 #define ESCAPE_KEY    0x1d /* ^] */
 #define INSIST_MS     1000
@@ -251,6 +252,15 @@ static void take_signals(struct loop *l)
 		on_signal(l, (int)si.ssi_signo);
 }
 
+/* The CPU limit cannot be reached before all CPUs have worked for the rest of it. */
+static uint64_t cpu_wait(uint64_t limit, uint64_t used)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t rest = limit > used ? (limit - used) / (uint64_t)MAX(cpus, 1) : TICK_MS;
+
+	return MAX(MIN(rest, (uint64_t)TICK_MS), (uint64_t)CPU_TICK_MS);
+}
+
 static void look_at_usage(struct loop *l)
 {
 	const struct plan_limits *limits = l->s->limits;
@@ -269,10 +279,9 @@ static void look_at_usage(struct loop *l)
 	 * on. */
 	if (u->oom_kills && !l->s->interactive && limits->memory_bytes)
 		end_run(l, CAUSE_MEMORY, 0);
-	if (limits->cpu_time_ms || memory || u->memory_is_polled)
-		l->next_usage = now + TICK_MS;
-	else
-		l->next_usage = NEVER;
+	l->next_usage = memory || u->memory_is_polled ? now + TICK_MS : NEVER;
+	if (limits->cpu_time_ms)
+		l->next_usage = MIN(l->next_usage, now + cpu_wait(limits->cpu_time_ms, u->cpu_ms));
 }
 
 static uint64_t wall_end(const struct loop *l)
