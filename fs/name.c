@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "fs/name_b64.h"
 
 /* Theory.  A name is sealed deterministically (SIV): the same name in the same directory always
  * gives the same stored name, so that lookup is one system call, and nothing else shows equality.
@@ -21,25 +22,11 @@
 #define SEALED_MAX  (SIV_LEN + 256)
 #define HASH_LEN    32
 #define HASH_CHARS  43
-#define B64         sodium_base64_VARIANT_URLSAFE_NO_PADDING
 #define AEAD_OVERHEAD                                                                              \
 	(crypto_aead_xchacha20poly1305_ietf_NPUBBYTES + crypto_aead_xchacha20poly1305_ietf_ABYTES)
 
 static_assert(SYMLINK_TAIL_NAME_SIZE > HASH_CHARS, "a tail's name fits");
 static_assert(XATTR_VALUE_OVERHEAD == AEAD_OVERHEAD, "overhead in the header is the real one");
-
-static void b64_encode(const uint8_t *p, size_t len, char *out, size_t size)
-{
-	sodium_bin2base64(out, size, p, len, B64);
-}
-
-/* Canonical only: no padding, no blanks, unused bits zero. Whole string of 'len' characters. */
-static int b64_decode(const char *s, size_t len, uint8_t *out, size_t size, size_t *ret_len)
-{
-	if (len == 0 || sodium_base642bin(out, size, s, len, NULL, ret_len, NULL, B64) != 0)
-		return -EBADMSG;
-	return 0;
-}
 
 static size_t padded(size_t len)
 {

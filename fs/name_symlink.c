@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "fs/name.h"
+#include "fs/name_b64.h"
 
 #define NONCE    crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define OVERHEAD (NONCE + crypto_aead_xchacha20poly1305_ietf_ABYTES)
@@ -18,17 +19,9 @@
 #define HEAD_LEN   (2 + HASH_LEN) /* LE16(length), H */
 #define CUT        3000           /* sealed bytes that stay beside the head */
 #define SEALED_MAX (SYMLINK_PLAIN_MAX + OVERHEAD)
-#define B64        sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
 static_assert((DIRECT_MAX + OVERHEAD) * 4 / 3 + 1 == SYMLINK_PLAIN_MAX, "direct targets fit");
 static_assert(1 + (HEAD_LEN + CUT) * 4 / 3 + 1 < SYMLINK_STORED_SIZE, "heads fit");
-
-static int decode(const char *s, size_t len, uint8_t *out, size_t size, size_t *ret_len)
-{
-	if (len == 0 || sodium_base642bin(out, size, s, len, NULL, ret_len, NULL, B64) != 0)
-		return -EBADMSG;
-	return 0;
-}
 
 static void store_with_tail(const uint8_t *sealed, size_t sealed_len, size_t len,
 			    char stored[static SYMLINK_STORED_SIZE],
@@ -41,9 +34,9 @@ static void store_with_tail(const uint8_t *sealed, size_t sealed_len, size_t len
 	crypto_generichash(head + 2, HASH_LEN, sealed, sealed_len, NULL, 0);
 	memcpy(head + HEAD_LEN, sealed, CUT);
 	stored[0] = '~';
-	sodium_bin2base64(stored + 1, SYMLINK_STORED_SIZE - 1, head, sizeof(head), B64);
-	sodium_bin2base64(tail_name, SYMLINK_TAIL_NAME_SIZE, head + 2, HASH_LEN, B64);
-	sodium_bin2base64(tail, SYMLINK_STORED_SIZE, sealed + CUT, sealed_len - CUT, B64);
+	b64_encode(head, sizeof(head), stored + 1, SYMLINK_STORED_SIZE - 1);
+	b64_encode(head + 2, HASH_LEN, tail_name, SYMLINK_TAIL_NAME_SIZE);
+	b64_encode(sealed + CUT, sealed_len - CUT, tail, SYMLINK_STORED_SIZE);
 }
 
 int symlink_encrypt(const struct name_keys *k, const char *target, size_t len,
@@ -65,7 +58,7 @@ int symlink_encrypt(const struct name_keys *k, const char *target, size_t len,
 	if (*ret_tail)
 		store_with_tail(sealed, len + OVERHEAD, len, stored, tail_name, tail);
 	else
-		sodium_bin2base64(stored, SYMLINK_STORED_SIZE, sealed, len + OVERHEAD, B64);
+		b64_encode(sealed, len + OVERHEAD, stored, SYMLINK_STORED_SIZE);
 	return 0;
 }
 
@@ -75,8 +68,8 @@ static int read_head(const char *stored, uint8_t head[static HEAD_LEN + CUT])
 	size_t len;
 
 	if (stored[0] != '~' ||
-	    decode(stored + 1, strnlen(stored + 1, SYMLINK_STORED_SIZE), head, HEAD_LEN + CUT,
-		   &len) < 0 ||
+	    b64_decode(stored + 1, strnlen(stored + 1, SYMLINK_STORED_SIZE), head, HEAD_LEN + CUT,
+		       &len) < 0 ||
 	    len != HEAD_LEN + CUT)
 		return -EBADMSG;
 	return 0;
@@ -88,7 +81,7 @@ bool symlink_needs_tail(const char *stored, char tail_name[static SYMLINK_TAIL_N
 
 	if (read_head(stored, head) < 0)
 		return false;
-	sodium_bin2base64(tail_name, SYMLINK_TAIL_NAME_SIZE, head + 2, HASH_LEN, B64);
+	b64_encode(head + 2, HASH_LEN, tail_name, SYMLINK_TAIL_NAME_SIZE);
 	return true;
 }
 
@@ -102,8 +95,8 @@ static int join(const char *stored, const char *tail, uint8_t sealed[static SEAL
 	if (!tail || read_head(stored, head) < 0)
 		return -EBADMSG;
 	memcpy(sealed, head + HEAD_LEN, CUT);
-	if (decode(tail, strnlen(tail, SYMLINK_STORED_SIZE), sealed + CUT, SEALED_MAX - CUT, &n) <
-	    0)
+	if (b64_decode(tail, strnlen(tail, SYMLINK_STORED_SIZE), sealed + CUT, SEALED_MAX - CUT,
+		       &n) < 0)
 		return -EBADMSG;
 	n += CUT;
 	if (n <= DIRECT_MAX + OVERHEAD || n - OVERHEAD != le16_load(head))
@@ -125,8 +118,8 @@ int symlink_decrypt(const struct name_keys *k, const char *stored, const char *t
 	if (stored[0] == '~')
 		r = join(stored, tail_or_null, sealed, &len);
 	else
-		r = decode(stored, strnlen(stored, SYMLINK_STORED_SIZE), sealed,
-			   DIRECT_MAX + OVERHEAD, &len);
+		r = b64_decode(stored, strnlen(stored, SYMLINK_STORED_SIZE), sealed,
+			       DIRECT_MAX + OVERHEAD, &len);
 	if (r < 0 || len <= OVERHEAD)
 		return -EBADMSG;
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt(text, NULL, NULL, sealed + NONCE,
@@ -149,7 +142,7 @@ int symlink_plain_size(const char *stored, size_t stored_len, uint64_t *ret)
 
 	if (stored_len > 0 && stored[0] == '~') {
 		/* Four characters hold the first three bytes; the length is in two of them. */
-		if (stored_len < 5 || decode(stored + 1, 4, head, sizeof(head), &n) < 0 ||
+		if (stored_len < 5 || b64_decode(stored + 1, 4, head, sizeof(head), &n) < 0 ||
 		    le16_load(head) <= DIRECT_MAX || le16_load(head) > SYMLINK_PLAIN_MAX)
 			return -EBADMSG;
 		*ret = le16_load(head);

@@ -86,6 +86,11 @@ static void damage(void)
 		memcpy(bad, full, n + 1);
 		bad[i] = bad[i] == 'A' ? 'B' : 'A';
 		CHECK_EQ(name_decrypt(&keys, root_dir, bad, back, &len), -EBADMSG);
+		for (int c = 128; c < 256; c++) {
+			memcpy(bad, full, n + 1);
+			bad[i] = (char)c;
+			CHECK_EQ(name_decrypt(&keys, root_dir, bad, back, &len), -EBADMSG);
+		}
 		memcpy(bad, full, n + 1);
 		bad[i] = '=';
 		CHECK_EQ(name_decrypt(&keys, root_dir, bad, back, &len), -EBADMSG);
