@@ -215,10 +215,6 @@ json_t *result_json(const struct run_facts *f, const struct run_verdict *v)
 	json_t *sig = f->ended && !f->end.exited ? json_integer(f->end.signal) : json_null();
 	const struct sandbox_usage *u = &f->usage;
 
-	if (f->cause == CAUSE_EXEC) {
-		json_decref(code);
-		code = json_integer(v->exit_code);
-	}
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, "
 			 "s:o}",
 			 "run", f->run_id, "verdict", v->word, "exit_code", code, "signal", sig,
