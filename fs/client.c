@@ -511,3 +511,8 @@ int fsc_identity(json_t **ret, struct err *err)
 {
 	return run_command("identity", NULL, -1, ret, err);
 }
+
+int fsc_ciphers(json_t **ret, struct err *err)
+{
+	return run_command("ciphers", NULL, -1, ret, err);
+}

@@ -44,5 +44,9 @@ int fsc_init(json_t *settings, int pass_fd, json_t **ret, struct err *err);
 /* Run "sbxfsd identity": make the identity if there is none, return {"path","public","created"}. */
 int fsc_identity(json_t **ret, struct err *err);
 
+/* Run "sbxfsd ciphers": {"ciphers":{NAME:{"available","mbps","why"}}}, each measured for some
+ * milliseconds. */
+int fsc_ciphers(json_t **ret, struct err *err);
+
 /* Where sbxfsd is: beside us in a build tree, else the configured libexecdir. */
 int fsc_daemon_path(char *ret, size_t size);

@@ -4,6 +4,7 @@
  *   sbxfsd serve [--ready-fd N] [--passphrase-file F] [--recovery-file F] [--foreground] -- WS
  *   sbxfsd init [--passphrase-fd N]     settings as JSON on stdin, report as JSON on stdout
  *   sbxfsd identity                     report as JSON on stdout
+ *   sbxfsd ciphers                      what each cipher does here, as JSON on stdout
  *   sbxfsd holder                       internal: fs/holder.h */
 #include <errno.h>
 #include <getopt.h>
@@ -24,6 +25,7 @@
 #include "fs/fsd.h"
 #include "fs/holder.h"
 #include "fs/volume.h"
+#include "keys/cipher.h"
 #include "keys/identity.h"
 #include "keys/secret.h"
 
@@ -248,6 +250,28 @@ static int cmd_identity(void)
 	return report(r, what, &err);
 }
 
+/* -- ciphers ------------------------------------------------------------------------------------------------ */
+
+#define CIPHER_MEASURE_MS 10
+
+static int cmd_ciphers(void)
+{
+	json_t *list = json_object();
+	struct err err = { 0 };
+	int r = secret_setup(&err);
+
+	for (uint8_t s = 1; s <= CIPHER_MAX && r == 0; s++) {
+		const char *why = NULL;
+		bool have = cipher_available(s, &why);
+		unsigned speed = have ? cipher_measure(s, CIPHER_MEASURE_MS) : 0;
+
+		json_object_set_new(list, cipher_name(s),
+				    json_pack("{s:b, s:i, s:s}", "available", have, "mbps",
+					      (int)speed, "why", have || !why ? "" : why));
+	}
+	return report(r, json_pack("{s:o}", "ciphers", list), &err);
+}
+
 int main(int argc, char **argv)
 {
 	log_setup("sbxfsd", LOG_NOTE);
@@ -263,6 +287,8 @@ int main(int argc, char **argv)
 		return cmd_init(argc - 1, argv + 1);
 	if (strcmp(argv[1], "identity") == 0)
 		return cmd_identity();
+	if (strcmp(argv[1], "ciphers") == 0)
+		return cmd_ciphers();
 	if (strcmp(argv[1], "holder") == 0)
 		return holder_main();
 	return usage();

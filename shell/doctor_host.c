@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "fs/client.h"
 #include "sandbox/probe.h"
@@ -35,6 +37,38 @@ static void check_daemon(struct probe_result *r)
 	row(r, e < 0 ? PROBE_MISSING : PROBE_OK, path,
 	    e < 0 ? "This program cannot be run: install again, or run from the build directory."
 		  : "");
+}
+
+/* The daemon measures: programs for people do not link the ciphers. */
+static void check_ciphers(struct probe_result *r)
+{
+	autojson json_t *report = NULL;
+	char detail[sizeof(r->detail)] = "";
+	struct err err = { 0 };
+	const char *name;
+	size_t len = 0;
+	json_t *c;
+
+	r->name = "ciphers";
+	if (fsc_ciphers(&report, &err) < 0) {
+		row(r, PROBE_MISSING, err.text, "Install again: the daemon does not work.");
+		return;
+	}
+	json_object_foreach (json_object_get(report, "ciphers"), name, c) {
+		const char *why = json_string_value(json_object_get(c, "why"));
+		json_int_t mbps = json_integer_value(json_object_get(c, "mbps"));
+
+		if (len >= sizeof(detail))
+			break;
+		if (json_is_true(json_object_get(c, "available")))
+			len += (size_t)snprintf(detail + len, sizeof(detail) - len,
+						"%s%s %lld MB/s", len ? ", " : "", name,
+						(long long)mbps);
+		else
+			len += (size_t)snprintf(detail + len, sizeof(detail) - len, "%sno %s (%s)",
+						len ? ", " : "", name, why ? why : "?");
+	}
+	row(r, PROBE_OK, detail, "");
 }
 
 /* Needed by unprivileged users only, and only to mount on the host: a setuid program. */
@@ -112,10 +146,7 @@ static void check_space(struct probe_result *r)
 size_t doctor_host(struct probe_result *ret, size_t max)
 {
 	static void (*const checks[])(struct probe_result * r) = {
-		check_daemon,
-		check_fusermount,
-		check_memlock,
-		check_space,
+		check_daemon, check_ciphers, check_fusermount, check_memlock, check_space,
 	};
 	size_t n = 0;
 
