@@ -11,14 +11,15 @@ static char victim_word[8] = "victim";
 /* Whom to attack: pid 1 inside, a child that waits for us outside. */
 static pid_t target(void)
 {
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	if (!in_control)
 		return 1;
 	pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pause();
+		if (getppid() == parent)
+			pause();
 		_exit(0);
 	}
 	return pid;

@@ -29,11 +29,10 @@ check 126 setup null null /etc/passwd
 check 126 setup null null /workspace
 inside ws 'printf "\177ELF nonsense" >/workspace/bad && chmod 755 /workspace/bad && : >/workspace/empty && chmod 755 /workspace/empty'
 check 126 setup null null /workspace/bad
-for word in no-such-command-anywhere; do
-	sbx-shell $degraded ws -- $word >out 2>err </dev/null
-	expect_eq "$(wc -l <err)" 1 "lines on stderr when it is not found"
-	expect_match "$(cat err)" "$word" "the sentence"
-done
+word=no-such-command-anywhere
+sbx-shell $degraded ws -- $word >out 2>err </dev/null
+expect_eq "$(wc -l <err)" 1 "lines on stderr when it is not found"
+expect_match "$(cat err)" "$word" "the sentence"
 # --quiet: not a word of its own.
 sbx-shell $degraded --quiet --time 300ms --grace 0 ws -- sleep 9 >out 2>err </dev/null
 expect_eq $? 124 "time"
