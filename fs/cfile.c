@@ -156,6 +156,28 @@ static int cfile_alloc(struct store *s, const struct stat *st, struct cfile **re
 	return 0;
 }
 
+int cfile_alone(struct store *s, int fd, struct cfile **ret)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = cfile_alloc(s, &st, ret);
+	if (r == 0) {
+		(*ret)->fd = fd;
+		(*ret)->uid = ++s->next_uid;
+	}
+	return r;
+}
+
+void cfile_alone_free(struct cfile *f)
+{
+	if (f)
+		f->fd = -1;
+	destroy(f);
+}
+
 int cfile_create(struct store *s, int fd, struct cfile **ret)
 {
 	struct cfile *f;

@@ -306,6 +306,7 @@ int cfile_retire(struct cfile *f)
 		f->created = false;
 		ranges_clear(&f->fresh);
 		f->fresh_lost = false;
+		f->home_syncs++;
 	}
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);
@@ -313,12 +314,15 @@ int cfile_retire(struct cfile *f)
 		return r;
 	r = sio_fdatasync(s->io, f->fd);
 	if (r < 0)
-		return store_fail(s, r, "sync of a file");
+		store_fail(s, r, "sync of a file");
 	store_epoch_enter(s);
 	pthread_rwlock_wrlock(&f->lock);
-	f->durable = true;
-	f->h.synced = size;
-	r = append_dead(f, cut);
+	f->home_syncs--;
+	if (r == 0) {
+		f->durable = true;
+		f->h.synced = MIN(size, f->h.size);
+		r = append_dead(f, cut);
+	}
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);
 	return r;

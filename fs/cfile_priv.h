@@ -21,6 +21,8 @@
 #define CUT_LOGGED_MAX 1024u
 /* Fresh blocks that fsync copies to the log rather than sync the home. */
 #define FSYNC_COPY_MAX 16u
+/* Ranges of fresh blocks that are remembered. */
+#define FRESH_MAX 4096u
 
 struct cfile {
 	struct store *s;
@@ -94,6 +96,10 @@ static inline bool cfile_head_direct(const struct cfile *f)
 void cfile_publish(struct cfile *f);
 /* Log damage of a block (or of the header: UINT64_MAX); always -EIO. */
 int cfile_damage(struct cfile *f, uint64_t block, const char *what);
+
+/* cfile.c: a state that is in no table, for recovery; 'fd' stays the caller's. */
+int cfile_alone(struct store *s, int fd, struct cfile **ret);
+void cfile_alone_free(struct cfile *f);
 
 /* cfile_home.c: all under f->lock. */
 int home_entries(struct cfile *f, uint64_t group, uint32_t first, uint32_t count, uint8_t *out);

@@ -46,16 +46,14 @@ struct barrier {
 /* Steps 1 to 3: from here on what this barrier covers is not written directly any more. */
 static int begin(struct cfile *f, bool data_only, struct barrier *b)
 {
-	bool fresh = f->fresh.count > 0 || f->fresh_lost;
+	bool few = !f->fresh_lost && f->fresh.count <= FSYNC_COPY_MAX;
 	int r = 0;
 
-	b->home = fresh || !f->durable || f->meta_changed;
-	b->full = f->meta_changed || !f->durable || !data_only;
-	if (f->durable && !f->meta_changed && fresh && !f->fresh_lost &&
-	    f->fresh.count <= FSYNC_COPY_MAX) {
+	/* Another barrier that runs now took over blocks that this one promises, too. */
+	b->home = !f->durable || f->meta_changed || f->home_syncs > 0 || !few;
+	b->full = !f->durable || f->meta_changed || f->home_syncs > 0 || !data_only;
+	if (!b->home)
 		r = copy_fresh(f);
-		b->home = false;
-	}
 	if (r < 0)
 		return r;
 	if (cfile_head_direct(f)) {
@@ -72,6 +70,7 @@ static int begin(struct cfile *f, bool data_only, struct barrier *b)
 	ranges_clear(&f->fresh);
 	f->fresh_lost = false;
 	f->meta_changed = f->meta_changed && !b->home;
+	f->home_syncs += b->home;
 	b->seq = f->last_seq;
 	b->size = f->h.size;
 	return 0;
@@ -100,18 +99,17 @@ int cfile_fsync(struct cfile *f, bool data_only)
 		return r;
 	if (b.home) {
 		r = b.full ? sio_fsync(s->io, f->fd) : sio_fdatasync(s->io, f->fd);
-		if (r < 0) {
+		if (r < 0)
 			store_fail(s, r, "sync of a file");
-			return -EIO;
-		}
 	}
-	if (b.seq)
+	if (r == 0 && b.seq)
 		r = log_sync(s, b.seq);
-	if (r < 0)
-		return -EIO;
 	pthread_rwlock_wrlock(&f->lock);
-	f->durable |= b.home;
-	f->h.synced = b.size;
+	f->home_syncs -= b.home;
+	if (r == 0) {
+		f->durable |= b.home;
+		f->h.synced = MIN(b.size, f->h.size);
+	}
 	pthread_rwlock_unlock(&f->lock);
-	return 0;
+	return r < 0 ? -EIO : 0;
 }

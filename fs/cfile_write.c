@@ -187,8 +187,12 @@ static int put_direct(struct pass *p, uint64_t b, uint32_t count, enum way w, ui
 	struct cfile *f = p->f;
 	int r = home_write_run(f, b, count, data_at(p, b), entry_at(p, b), w == WAY_HOLE, ret_done);
 
-	if (*ret_done && w == WAY_HOLE && ranges_add(&f->fresh, b, b + *ret_done) < 0)
+	if (*ret_done && w == WAY_HOLE &&
+	    (ranges_add(&f->fresh, b, b + *ret_done) < 0 || f->fresh.len > FRESH_MAX)) {
+		/* Forgetting is safe: those blocks go to the log when they are written again. */
+		ranges_clear(&f->fresh);
 		f->fresh_lost = true;
+	}
 	return r;
 }
 

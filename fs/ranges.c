@@ -33,8 +33,6 @@ static int grow(struct ranges *r)
 
 	if (r->len < r->cap)
 		return 0;
-	if (r->len >= RANGES_MAX)
-		return -ENOSPC;
 	v = realloc(r->v, cap * sizeof(*v));
 	if (!v)
 		return -ENOMEM;

@@ -16,10 +16,8 @@ struct ranges {
 	uint64_t count; /* blocks in the set */
 };
 
-#define RANGES_MAX 4096
-
 void ranges_clear(struct ranges *r); /* and gives the memory back */
-/* -ENOSPC: too many ranges (the set is unchanged); -ENOMEM. */
+/* -ENOMEM: the set is unchanged. */
 int ranges_add(struct ranges *r, uint64_t start, uint64_t end);
 void ranges_remove(struct ranges *r, uint64_t start, uint64_t end);
 /* Is 'b' in the set? '*ret_until' is the first block past it for which the answer differs. */

@@ -1,10 +1,268 @@
-#include "fs/store_priv.h"
+/* Recovery at mount, when the last user did not close the store.
+ *
+ *   first walk    every file: the log's batches are brought home
+ *   flush         all of it durable, the log empty, numbers far ahead of any stale batch
+ *   second walk   every file: lost blocks, sizes, headers; each change goes through the log
+ *   flush         the next epoch
+ *
+ * Until the last flush a second crash finds the old epoch and does it all again.  What the walk
+ * finds unchanged is flushed too: after a mere kill of the daemon it was never on the disk. */
+#include "fs/recover.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
+#include "base/str.h"
+#include "fs/quota.h"
+
+/* Far beyond what a ring could hold: a batch that the crash cut off is never taken for a new one.
+ */
+#define SEQ_JUMP (UINT64_C(1) << 32)
+
+typedef int (*file_fn)(struct recovery *rc, int fd, const char *path);
+
+int recover_flush(struct recovery *rc, uint32_t epoch)
+{
+	struct store *s = rc->s;
+	struct log *l = &s->log;
+	struct state st = l->st;
+	int r;
+
+	r = sio_syncfs(s->io, s->dirfd);
+	if (r < 0)
+		return store_fail(s, r, "sync of the store");
+	st.tail = l->head;
+	st.tail_seq = l->next_seq + SEQ_JUMP;
+	st.epoch = epoch;
+	st.clean = 0;
+	r = log_write_state(s, &st);
+	if (r < 0)
+		return r;
+	l->used = l->qlen = l->qfirst = l->unapplied = 0;
+	l->next_seq = st.tail_seq;
+	l->durable_seq = st.tail_seq - 1;
+	return 0;
+}
+
+static int load_page0(int fd, uint8_t page[static BLOCK_SIZE])
+{
+	ssize_t n = fd_pread_full(fd, page, BLOCK_SIZE, 0);
+
+	if (n < 0)
+		return (int)n;
+	memset(page + n, 0, BLOCK_SIZE - (size_t)n);
+	return 0;
+}
+
+static int open_alone(struct recovery *rc, int fd, uint8_t *page, struct cfile **ret)
+{
+	int r = load_page0(fd, page);
+
+	if (r == 0)
+		r = cfile_alone(rc->s, fd, ret);
+	if (r == 0)
+		memcpy((*ret)->head_entries, page + HEAD_ENTRIES_AT, sizeof((*ret)->head_entries));
+	return r;
+}
+
+/* First walk. */
+static int apply_file(struct recovery *rc, int fd, const char *path)
+{
+	uint8_t page[BLOCK_SIZE];
+	struct cfile *f = NULL;
+	int r;
+
+	r = open_alone(rc, fd, page, &f);
+	if (r < 0)
+		return r;
+	memcpy(f->h.file_id, head_clear_file_id(page), FILE_ID_LEN);
+	r = recover_apply(rc, f);
+	cfile_alone_free(f);
+	return r < 0 ? r : 0;
+}
+
+/* Second walk. */
+static int mend_file(struct recovery *rc, int fd, const char *path)
+{
+	uint8_t page[BLOCK_SIZE];
+	struct cfile *f = NULL;
+	int r;
+
+	r = open_alone(rc, fd, page, &f);
+	if (r < 0)
+		return r;
+	r = recover_mend(rc, f, page, path);
+	cfile_alone_free(f);
+	rc->files++;
+	if (r == 0 && rc->s->log.used > rc->s->log.ring / 2)
+		r = recover_flush(rc, rc->epoch);
+	return r;
+}
+
+/* Was this inode met under another name? Otherwise it is noted. */
+static int seen_link(struct recovery *rc, const struct stat *st, bool *ret)
+{
+	*ret = false;
+	if (st->st_nlink < 2)
+		return 0;
+	for (size_t i = 0; i < rc->nlinks; i++) {
+		if (rc->links[i].ino == st->st_ino && rc->links[i].dev == st->st_dev) {
+			*ret = true;
+			return 0;
+		}
+	}
+	if (rc->nlinks == rc->caplinks) {
+		size_t cap = rc->caplinks ? rc->caplinks * 2 : 64;
+		void *v = realloc(rc->links, cap * sizeof(*rc->links));
+
+		if (!v)
+			return -ENOMEM;
+		rc->links = v;
+		rc->caplinks = cap;
+	}
+	rc->links[rc->nlinks].dev = st->st_dev;
+	rc->links[rc->nlinks++].ino = st->st_ino;
+	return 0;
+}
+
+static int visit_file(struct recovery *rc, int dirfd, const char *name, const char *path,
+		      file_fn fn)
+{
+	autoclose int fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	bool seen;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	r = seen_link(rc, &st, &seen);
+	return r < 0 || seen ? r : fn(rc, fd, path);
+}
+
+/* The second name of a long name is no file of its own. */
+static bool is_sidecar(const char *name)
+{
+	size_t len = strlen(name);
+
+	return name[0] == '~' && len > 2 && strcmp(name + len - 2, ".n") == 0;
+}
+
+static int walk(struct recovery *rc, int fd, const char *path, file_fn fn);
+
+static int visit(struct recovery *rc, int dirfd, const char *name, const char *dirpath, file_fn fn)
+{
+	autofree char *path = str_printf("%s/%s", dirpath, name);
+	struct stat st;
+	int fd, r;
+
+	if (!path)
+		return -ENOMEM;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode)) {
+		r = visit_file(rc, dirfd, name, path, fn);
+		if (r < 0)
+			store_log(rc->s, "recovery: %s: %s", path, strerror(-r));
+		return r;
+	}
+	if (!is_sidecar(name)) {
+		rc->bytes += QUOTA_PAGE;
+		rc->files++;
+	}
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : walk(rc, fd, path, fn);
+}
+
+/* Takes ownership of 'fd'. */
+static int walk(struct recovery *rc, int fd, const char *path, file_fn fn)
+{
+	autoclosedir DIR *d = fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (r == 0) {
+		errno = 0;
+		e = readdir(d);
+		if (!e)
+			return -errno;
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = visit(rc, dirfd(d), e->d_name, path, fn);
+	}
+	return r;
+}
+
+static int walk_tree(struct recovery *rc, file_fn fn)
+{
+	int fd = openat(rc->s->dirfd, "t", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	rc->bytes = rc->files = 0;
+	rc->nlinks = 0;
+	return walk(rc, fd, "t", fn);
+}
+
+static int recover(struct recovery *rc, struct err *err)
+{
+	struct store *s = rc->s;
+	int r;
+
+	r = recover_read_log(rc);
+	if (r < 0)
+		return err_set(err, r, "read the log of the store");
+	s->log.head = (s->log.st.tail + rc->used) % s->log.ring;
+	s->log.next_seq = MAX(rc->last_seq + 1, s->log.st.tail_seq);
+	r = walk_tree(rc, apply_file);
+	if (r == -ENOSPC || r == -EDQUOT)
+		return err_set(err, r,
+			       "what the log holds of the time before the crash does not fit the "
+			       "disk: free up to %llu KiB and try again, nothing is lost.",
+			       (unsigned long long)rc->data_pages * 5);
+	if (r == 0)
+		r = recover_flush(rc, rc->epoch);
+	if (r == 0)
+		r = walk_tree(rc, mend_file);
+	if (r == 0)
+		r = recover_flush(rc, rc->epoch + 1);
+	if (r == -EBADMSG)
+		return err_set(
+			err, r,
+			"files are newer than the state of the store: store/log was put back "
+			"from an older copy.");
+	if (r < 0)
+		return err_set(err, r, "mend the store after a crash");
+	return 0;
+}
 
 int store_recover(struct store *s, struct err *err)
 {
-	return err_set(err, -EUCLEAN, "the store was not closed");
+	struct recovery rc = { .s = s, .epoch = s->log.st.epoch };
+	int r;
+
+	if (rc.epoch >= UINT32_MAX - 1)
+		return err_set(err, -EOVERFLOW, "the store has used up its epochs");
+	s->epoch = rc.epoch + 1;
+	r = recover(&rc, err);
+	free(rc.v);
+	free(rc.links);
+	if (r < 0)
+		return r;
+	quota_set_used(s->p.quota, rc.bytes, rc.files);
+	store_log(s, "recovery: %zu batches, %u files mended, %u emptied, %u damaged", rc.n,
+		  rc.mended, rc.emptied, rc.damaged);
+	atomic_store(&s->changed, true);
+	return 0;
 }
