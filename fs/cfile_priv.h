@@ -47,7 +47,8 @@ struct cfile {
 	bool given_back;    /* quota released */
 	uint8_t complaints; /* damage lines already logged */
 	struct ranges fresh;
-	bool fresh_lost; /* 'fresh' forgot some: the home must be synced */
+	bool fresh_lost;     /* 'fresh' forgot some: the home must be synced */
+	unsigned home_syncs; /* running now: what they took over is not durable yet */
 
 	struct livemap live;
 	uint64_t first_seq; /* oldest batch that is not dead; 0 = none */
