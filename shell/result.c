@@ -159,26 +159,27 @@ void result_judge(const struct run_facts *f, struct run_verdict *ret)
 }
 
 /* 0 means "no limit" in a plan and null in JSON. */
-static json_t *limit_json(const struct run_facts *f, uint64_t value)
+static json_t *limit_json(uint64_t value)
 {
-	return f->have_limits && value ? json_integer((json_int_t)value) : json_null();
+	return value ? json_integer((json_int_t)value) : json_null();
 }
 
+/* null when the plan was not made: then nobody knows them. */
 static json_t *limits_json(const struct run_facts *f)
 {
 	const struct plan_limits *l = &f->limits;
-	json_t *cpus = f->have_limits && l->cpu_milli ? json_real((double)l->cpu_milli / 1000)
-						      : json_null();
 
+	if (!f->have_limits)
+		return json_null();
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "time_ms",
-		limit_json(f, l->time_ms), "grace_ms",
-		f->have_limits ? json_integer((json_int_t)l->grace_ms) : json_null(), "cpu_time_ms",
-		limit_json(f, l->cpu_time_ms), "memory_bytes", limit_json(f, l->memory_bytes),
-		"cpus", cpus, "pids", limit_json(f, l->pids), "tmp_bytes",
-		limit_json(f, l->tmp_bytes), "shm_bytes", limit_json(f, l->shm_bytes), "home_bytes",
-		limit_json(f, l->home_bytes), "output_bytes", limit_json(f, l->output_bytes),
-		"fsize_bytes", limit_json(f, l->fsize_bytes), "nofile", limit_json(f, l->nofile));
+		"{s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:I}", "time_ms",
+		limit_json(l->time_ms), "grace_ms", (json_int_t)l->grace_ms, "cpu_time_ms",
+		limit_json(l->cpu_time_ms), "memory_bytes", limit_json(l->memory_bytes), "cpus",
+		l->cpu_milli ? json_real((double)l->cpu_milli / 1000) : json_null(), "pids",
+		limit_json(l->pids), "tmp_bytes", (json_int_t)l->tmp_bytes, "shm_bytes",
+		(json_int_t)l->shm_bytes, "home_bytes", (json_int_t)l->home_bytes, "output_bytes",
+		limit_json(l->output_bytes), "fsize_bytes", limit_json(l->fsize_bytes), "nofile",
+		(json_int_t)l->nofile);
 }
 
 static json_t *isolation_json(const struct sandbox_isolation *i)

@@ -220,8 +220,23 @@ static void test_shell(void)
 	host.has_bash = true;
 }
 
+static void test_help_fits_80_columns(void)
+{
+	char *text = NULL;
+	size_t size = 0, longest = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	opt_help(f, "sbx-shell", sbx_shell_commands[0]);
+	fclose(f);
+	for (char *p = text; *p; p += strcspn(p, "\n") + (strchr(p, '\n') != NULL))
+		longest = strcspn(p, "\n") > longest ? strcspn(p, "\n") : longest;
+	CHECK(longest < 80);
+	free(text);
+}
+
 int main(void)
 {
+	test_help_fits_80_columns();
 	test_builtin();
 	test_precedence();
 	test_bad_settings();

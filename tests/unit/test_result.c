@@ -170,13 +170,13 @@ static void test_json(void)
 	CHECK(j != NULL && empty != NULL);
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		CHECK(json_at(j, keys[i]) != NULL);
-		CHECK(json_at(empty, keys[i]) != NULL);
+		CHECK(!strncmp(keys[i], "limits.", 7) || json_at(empty, keys[i]) != NULL);
 	}
 	CHECK(json_is_null(json_at(j, "exit_code")));
 	CHECK_EQ(json_integer_value(json_at(j, "signal")), 9);
 	CHECK(json_real_value(json_at(j, "limits.cpus")) == 1.0);
 	CHECK_EQ(json_array_size(json_at(j, "degraded")), 1);
-	CHECK(json_is_null(json_at(empty, "limits.time_ms")));
+	CHECK(json_is_null(json_at(empty, "limits")));
 	CHECK(json_is_false(json_at(empty, "isolation.seccomp")));
 	CHECK_STR(json_string_value(json_at(empty, "isolation.cgroup")), "none");
 	CHECK_STR(json_string_value(json_at(empty, "reason")), "bad \\xff");
