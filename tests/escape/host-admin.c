@@ -117,7 +117,7 @@ static const struct act acts[] = {
 	{ "sethostname", host_name, { EPERM }, CONTROL_USERNS, { 0 } },
 	{ "clock_settime", set_clock, { EPERM }, CONTROL_ROOT, { 0 } },
 	{ "quotactl", quotas, { EPERM }, CONTROL_ROOT, { ENOENT, ENODEV } },
-	{ "mknod a device", make_device, { EPERM }, CONTROL_ROOT, { 0 } },
+	{ "mknod a device", make_device, { EPERM, EACCES }, CONTROL_ROOT, { 0 } },
 };
 
 ESCAPE_MAIN(acts)

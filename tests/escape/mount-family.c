@@ -65,7 +65,7 @@ static int new_fsopen(void)
 
 static int new_open_tree(void)
 {
-	return errno_of(syscall(SYS_open_tree, AT_FDCWD, "/tmp", 1 /* OPEN_TREE_CLONE */));
+	return errno_of(syscall(SYS_open_tree, AT_FDCWD, "/usr", 0x8001 /* clone, recursive */));
 }
 
 static int new_move_mount(void)

@@ -11,17 +11,24 @@ static char victim_word[8] = "victim";
 /* Whom to attack: pid 1 inside, a child that waits for us outside. */
 static pid_t target(void)
 {
-	pid_t pid, parent = getpid();
+	int ready[2];
+	char c;
+	pid_t pid;
 
 	if (!in_control)
 		return 1;
+	if (pipe(ready) < 0)
+		_exit(200);
 	pid = fork();
 	if (pid == 0) {
+		/* Told only now to go on: stopped any earlier, it would outlive us. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() == parent)
+		if (write(ready[1], "", 1) == 1)
 			pause();
 		_exit(0);
 	}
+	if (read(ready[0], &c, 1) != 1)
+		_exit(200);
 	return pid;
 }
 
