@@ -25,6 +25,7 @@
 #include "config.h"
 #include "fs/client.h"
 #include "sandbox/launch.h"
+#include "sandbox/scope.h"
 #include "shell/host.h"
 #include "shell/plan_build.h"
 #include "shell/pty.h"
@@ -311,6 +312,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int r, named;
 
+	/* Before anything is open, and while argv is as it came: this may start us anew. */
+	scope_enter(argv);
 	log_setup("sbx-shell", LOG_NOTE);
 	if (ensure_stdio() < 0)
 		return EXIT_SETUP;
