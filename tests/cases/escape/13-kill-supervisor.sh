@@ -11,8 +11,8 @@ begin() {
 	shell=$!
 	wait_for 5 grep -q up out || fail "it did not start: $(cat err)"
 	daemon=$(daemon_pid ws) || fail "no daemon"
-	# Pid 1 inside is the supervisor's only child.
-	init=$(cat /proc/$shell/task/$shell/children | tr -d ' ')
+	# Pid 1 inside is a child of the supervisor; the other one cleans up after it.
+	init=$(pgrep -P "$shell" -x sbx-init)
 	[ -n "$init" ] || fail "no pid 1"
 	expect_eq "$(grep -slF -- "$word" /proc/[0-9]*/cmdline | grep -cv "/proc/\($shell\|$init\)/")" 1 "control: the payload runs"
 	rm -f out
