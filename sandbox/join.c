@@ -72,6 +72,17 @@ static int fetch_workspace(const struct join *j, struct err *err)
 	return 0;
 }
 
+/* The last look at whom W will be, as root: the answer came from a daemon. */
+static int check_payload(const char *parent_map, const struct plan_workspace *w, struct err *err)
+{
+	autofree char *own = NULL;
+	int r = w->host_dir ? 0 : fd_read_attr(AT_FDCWD, "/proc/self/uid_map", &own);
+
+	if (r < 0)
+		return err_set(err, r, "read the id map of the workspace");
+	return userns_refuse_root(parent_map, own, w->outer_uid, err);
+}
+
 static int join_userns(const struct join *j, struct err *err)
 {
 	const struct plan_workspace *w = &j->enter->plan->workspace;
@@ -113,6 +124,8 @@ static pid_t start_inside(const struct join *j, struct err *err)
 static int join_steps(const struct join *j, pid_t supervisor, pid_t *ret_pid, struct err *err)
 {
 	const struct plan_workspace *w = &j->enter->plan->workspace;
+	const bool root = geteuid() == 0;
+	autofree char *map = NULL;
 	sigset_t all;
 	int r;
 
@@ -129,9 +142,14 @@ static int join_steps(const struct join *j, pid_t supervisor, pid_t *ret_pid, st
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	/* Only root may, and only root must: it would carry root's groups inside. */
-	if (geteuid() == 0 && setgroups(0, NULL) < 0 && errno != EPERM)
+	if (root && setgroups(0, NULL) < 0 && errno != EPERM)
 		return err_set(err, -errno, "drop supplementary groups");
+	r = root ? fd_read_attr(AT_FDCWD, "/proc/self/uid_map", &map) : 0;
+	if (r < 0)
+		return err_set(err, r, "read the id map of this process");
 	r = join_userns(j, err);
+	if (r == 0 && root)
+		r = check_payload(map, w, err);
 	if (r < 0)
 		return r;
 	/* Joining made us undumpable; I's /proc files must be ours to write the maps. */

@@ -37,10 +37,10 @@ struct sandbox_end {
 	int signal;
 };
 
-/* Build it all and exec W.  On success W runs.  On failure nothing is left, and the code says which
- * kind: -ENOEXEC..: see *ret_exec_errno.  When everything was set up but execve itself failed the
- * function returns -ECHILD and *ret_exec_errno holds execve's errno (ENOENT: exit 127, else 126).
- */
+/* Build it all and exec W.  On success W runs.  On failure nothing is left.  When everything was
+ * set up but execve itself failed the function returns -ECHILD and *ret_exec_errno holds execve's
+ * errno (ENOENT: exit 127, else 126); -EOPNOTSUPP says that the host lacks something, with its
+ * remedy. */
 int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *ret_exec_errno,
 		   struct err *err);
 

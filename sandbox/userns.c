@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -78,6 +79,33 @@ int userns_second_level(uid_t uid, struct err *err)
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return err_set(err, -errno, "make the second user namespace");
 	return userns_map(0, uid, 0, 0, err);
+}
+
+/* Lines of inside, outside, count. Returns how many ids there are; *ret is where 'id' leads. */
+static uint64_t read_map(const char *map, uid_t id, uint64_t *ret)
+{
+	unsigned inside, outside, count;
+	uint64_t total = 0;
+	int used;
+
+	for (; sscanf(map, " %u %u %u%n", &inside, &outside, &count, &used) == 3; map += used) {
+		if (id >= inside && id - inside < count)
+			*ret = (uint64_t)outside + (id - inside);
+		total += count;
+	}
+	return total;
+}
+
+int userns_refuse_root(const char *parent_map, const char *own_map, uid_t outer, struct err *err)
+{
+	uint64_t lower = outer, unused;
+
+	if (own_map)
+		read_map(own_map, outer, &lower);
+	if (lower != 0 || read_map(parent_map, 0, &unused) <= 1)
+		return 0;
+	return err_set(err, -EPERM,
+		       "the code would run as root of this host, which is never done.");
 }
 
 static bool attr_is(const char *path, const char *value)

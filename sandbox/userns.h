@@ -17,6 +17,12 @@ int userns_limit_nested(int proc_fd, struct err *err);
  * to the first level from then on: no right that the payload could regain reaches them. */
 int userns_second_level(uid_t uid, struct err *err);
 
+/* -EPERM, with a sentence, when 'outer' of the caller's namespace would be the root of the
+ * namespace that 'parent_map' (the text of its /proc/self/uid_map) describes, although that has
+ * other ids to give: foreign code never runs as a root that can be avoided.  'own_map' is the
+ * caller's text, NULL when it still is in that namespace.  Pure. */
+int userns_refuse_root(const char *parent_map, const char *own_map, uid_t outer, struct err *err);
+
 /* The cause, as far as the host tells, of a clone or unshare that failed with 'code': a sentence
  * with the remedy. */
 int userns_explain(int code, struct err *err);
