@@ -71,12 +71,20 @@ now_ms() {
 	echo $((${EPOCHREALTIME/./} / 1000))
 }
 
-# Processes on the host with this word in their command line (not we ourselves).
+# Processes on the host with this word in their command line, as /proc/PID/cmdline. The word is not
+# in the command line of the search.
+processes_with() { # WORD
+	grep -slF -f - /proc/[0-9]*/cmdline <<<"$1"
+}
+
 count_processes() { # WORD
-	local n=0 p
-	for p in $(grep -slF -- "$1" /proc/[0-9]*/cmdline); do
-		case $p in /proc/$$/* | /proc/$BASHPID/*) continue ;; esac
-		n=$((n + 1))
+	processes_with "$1" | wc -l
+}
+
+# Pid 1 of the sandbox that this supervisor runs, as a number of the host.
+inner_init() { # PID
+	local c
+	for c in $(cat "/proc/$1/task/$1/children"); do
+		grep -q '^NSpid:.*[[:space:]]1$' "/proc/$c/status" 2>/dev/null && echo "$c"
 	done
-	echo $n
 }

@@ -26,7 +26,7 @@ expect_gone() { # WORD
 	local n
 	sleep 0.1
 	n=$(count_processes "$1")
-	[ "$n" = 0 ] || fail "$n processes are left: $(grep -slF -- "$1" /proc/[0-9]*/cmdline | tr '\n' ' ')"
+	[ "$n" = 0 ] || fail "$n processes are left: $(processes_with "$1" | xargs cat 2>/dev/null | tr '\0' ' ')"
 }
 
 # Where a limit has no cgroup the result must say so.

@@ -38,11 +38,11 @@ for f in $sources; do
 done
 
 marks='TO''DO|FIX''ME|X''XX|HA''CK'
-paths='(^|[^A-Za-z0-9_.}])/(wo''rk/|ho''me/[a-rt-z]|ro''ot/)'
+paths='(^|[^A-Za-z0-9_.}])/(wo''rk/|ho''me/[a-rt-z]|ro''ot/[a-z])'
 texts=$(git ls-files 2>/dev/null | grep -vE '^tests/data/|\.(bin|png)$')
 [ -n "$texts" ] || texts=$(find . -type f -not -path './build*' -not -path './.git/*' -not -path './tests/data/*')
 # shellcheck disable=SC2086
 ! grep -nIwE "$marks" $texts 2>/dev/null || { echo "unfinished marks"; bad=1; }
 # shellcheck disable=SC2086
-! grep -nIE "$paths" $texts 2>/dev/null || { echo "paths of a machine"; bad=1; }
+! grep -nIE "$paths" $texts 2>/dev/null | grep -v '/ho''me/me/' || { echo "paths of a machine"; bad=1; }
 exit $bad

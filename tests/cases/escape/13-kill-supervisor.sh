@@ -11,10 +11,10 @@ begin() {
 	shell=$!
 	wait_for 5 grep -q up out || fail "it did not start: $(cat err)"
 	daemon=$(daemon_pid ws) || fail "no daemon"
-	# Pid 1 inside is a child of the supervisor; the other one cleans up after it.
-	init=$(pgrep -P "$shell" -x sbx-init)
+	init=$(inner_init $shell)
 	[ -n "$init" ] || fail "no pid 1"
-	expect_eq "$(grep -slF -- "$word" /proc/[0-9]*/cmdline | grep -cv "/proc/\($shell\|$init\)/")" 1 "control: the payload runs"
+	# Control: the payload runs, and the supervisor is not all that carries the word.
+	[ "$(processes_with "$word" | grep -cv "/proc/$shell/")" -ge 1 ] || fail "control: the payload does not run"
 	rm -f out
 }
 gone() { # WHO
@@ -26,7 +26,7 @@ gone() { # WHO
 	for p in $shell $daemon $init; do
 		[ ! -d "/proc/$p" ] || grep -q '^State:.Z' "/proc/$p/status" 2>/dev/null || fail "$1 was killed: process $p is left: $(tr '\0' ' ' <"/proc/$p/cmdline")"
 	done
-	[ -z "$(grep -slF -- "$word" /proc/[0-9]*/cmdline)" ] || fail "$1 was killed: the payload is left"
+	expect_eq "$(count_processes "$word")" 0 "processes left when $1 was killed"
 }
 
 begin

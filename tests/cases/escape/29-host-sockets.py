@@ -1,7 +1,7 @@
 # Attack 29: listeners of the host cannot be reached, neither abstract, nor by path, nor by TCP.
 # run: root user
 # needs: fuse userns
-import os, socket, subprocess, sys, threading
+import os, socket, subprocess, sys, threading, time
 
 build = os.environ["SBX_BUILD"]
 degraded = [] if os.environ["MODE"] == "root" and os.environ["SBX_CGROUP"] else ["--allow-degraded"]
@@ -36,6 +36,9 @@ os.environ.update(HOST_ABSTRACT=name, HOST_PATH=path, HOST_PORT=str(tcp.getsockn
 program = os.path.join(build, "tests/escape/host-sockets")
 control = subprocess.run([program, "control"], capture_output=True, text=True)
 print(control.stdout)
+end = time.time() + 3
+while len(heard) < 3 and time.time() < end:
+    time.sleep(0.02)
 if control.returncode != 0 or len(heard) < 3:
     sys.exit(f"failed: the positive control: {control.stdout} heard {heard}")
 heard.clear()
@@ -46,5 +49,6 @@ inside = subprocess.run(
 print(inside.stdout, inside.stderr)
 if inside.returncode != 0 or "BAD" in inside.stdout or "ok " not in inside.stdout:
     sys.exit("failed: not what was expected inside")
+time.sleep(0.2)
 if heard:
     sys.exit(f"failed: the host heard {heard}")

@@ -27,8 +27,12 @@ def on_terminal(argv, typed=b"", until=None, limit=20):
         if not sent and (b"$" in shown or b"#" in shown):
             os.write(master, typed)
             sent = True
-    done, status = os.waitpid(pid, os.WNOHANG)
-    if not done:
+    for _ in range(100):
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    else:
         os.kill(pid, 9)
         status = os.waitpid(pid, 0)[1]
         sys.exit(f"failed: {argv} did not end: {shown!r}")

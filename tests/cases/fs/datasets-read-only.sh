@@ -9,7 +9,7 @@ echo single >single.txt
 # The harshest case: the payload's own user could write the source.
 chmod -R a+rwX data single.txt
 expect_code 0 sbxctl dataset add ws data data
-expect_code 0 sbxctl dataset add ws single.txt single.txt
+expect_code 0 sbxctl dataset add ws single single.txt
 state() { find data single.txt -printf '%p %y %m %U %s %T@ %n %l\n' | sort; sha256sum data/a.csv data/sub/b.csv single.txt; }
 state >before
 cat >attack.py <<'PY'
@@ -81,7 +81,7 @@ def exchanged():
 # Control: all of it can be read, by every road.
 assert open(D + "/a.csv").read() == "one\n"
 assert open(D + "/link").read() == "one\n"
-assert open("/datasets/single.txt").read() == "single\n"
+assert open("/datasets/single/single.txt").read() == "single\n"
 assert sorted(os.listdir(D)) == ["a.csv", "link", "sub"]
 open("/workspace/mine", "w").write("mine")
 
@@ -116,7 +116,7 @@ no("link in", lambda: os.link("/workspace/mine", D + "/l"), (errno.EXDEV,))
 no("link out", lambda: os.link(D + "/a.csv", "/workspace/l"), (errno.EXDEV,))
 no("mknod", lambda: os.mknod(D + "/n"))
 no("copy_file_range", copied, (errno.EBADF,))
-no("the single file", opened(os.O_WRONLY, "/datasets/single.txt"))
+no("the single file", opened(os.O_WRONLY, "/datasets/single/single.txt"))
 sys.exit(1 if bad else 0)
 PY
 chmod 644 attack.py

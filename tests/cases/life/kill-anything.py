@@ -58,6 +58,18 @@ def temporary():
     return set(os.listdir(os.environ["TMPDIR"]))
 
 
+def inner_init(supervisor):
+    """Pid 1 of the sandbox, as a number of the host."""
+    try:
+        for c in open(f"/proc/{supervisor}/task/{supervisor}/children").read().split():
+            for line in open(f"/proc/{c}/status"):
+                if line.startswith("NSpid:") and line.split()[-1] == "1" and len(line.split()) > 2:
+                    return int(c)
+    except OSError:
+        pass
+    return None
+
+
 before = (cgroups(), mounts(), temporary())
 killed = {"S": 0, "F": 0, "I": 0, "none": 0}
 late = 0
@@ -78,11 +90,7 @@ for n in range(ROUNDS):
         except (OSError, ValueError, KeyError):
             victim = None
     else:
-        try:
-            children = open(f"/proc/{shell.pid}/task/{shell.pid}/children").read().split()
-            victim = int(children[-1]) if children else None
-        except OSError:
-            victim = None
+        victim = inner_init(shell.pid)
     if victim:
         try:
             os.kill(victim, signal.SIGKILL)

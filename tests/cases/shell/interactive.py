@@ -103,9 +103,8 @@ t.expect(r"started")
 t.type("exit 7\r")
 t.close(7)
 time.sleep(0.2)
-left = subprocess.run("grep -slF 98765 /proc/[0-9]*/cmdline | xargs -r -n1 cat | tr '\\0' ' '",
-                      shell=True, capture_output=True, text=True).stdout
-if "sleep 98765" in left and "grep" not in left:
+left = subprocess.run(["pgrep", "-fx", "sleep 98765"], capture_output=True, text=True).stdout
+if left:
     sys.exit("failed: a background job is left")
 
 # Ctrl-D leaves too.
