@@ -92,7 +92,7 @@ static int check_not_mounted(const char *dir, struct err *err)
 
 static int check_dir(const char *typed, const char *ws, char **ret, struct err *err)
 {
-	autofree char *dir = realpath(typed, NULL), *wsdir = realpath(ws, NULL);
+	autofree char *dir = realpath(typed, NULL), *wsdir = NULL;
 	struct stat st;
 	size_t len;
 	int r;
@@ -105,6 +105,7 @@ static int check_dir(const char *typed, const char *ws, char **ret, struct err *
 		return err_set(err, -errno, "mount on '%s'", typed);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "mount on '%s'", typed);
+	wsdir = realpath(ws, NULL);
 	len = wsdir ? strlen(wsdir) : 0;
 	if (len && !strncmp(dir, wsdir, len) && (!dir[len] || dir[len] == '/'))
 		return err_set(err, -EINVAL,

@@ -7,13 +7,12 @@ new_ws ws
 mkdir view
 sbx-shell $degraded --quiet ws -- sh -c 'echo ready >/workspace/ready; sleep 30' &
 run=$!
-wait_for 10 sh -c 'sbxctl ps | grep -q ws' || fail "ps does not list the run"
-sbxctl ps --json >ps.json
+wait_for 20 sh -c 'sbxctl ps ws | grep -q ready' || fail "ps does not list the run"
+sbxctl ps ws --json >ps.json
 id=$(field ps.json 0.run)
 expect_field ps.json 0.workspace "$PWD/ws"
 expect_field ps.json 0.pid "$run"
 sbxctl status ws | grep -q "$id" || fail "status does not name the run"
-wait_for 10 sh -c '[ -n "$(ls ws/store)" ]'
 
 expect_refusal 4 "$id" sbxctl mount ws view
 expect_eq "$(ls -A view)" "" "left in the mount directory"
@@ -22,7 +21,7 @@ sbxctl kill "$id" >out || fail "kill"
 wait $run
 code=$?
 [ $code -ge 128 ] || fail "the killed run exited $code"
-expect_eq "$(sbxctl ps)" "No runs." "ps afterwards"
+expect_eq "$(sbxctl ps ws)" "No runs." "ps afterwards"
 wait_for 5 flock -n ws/lock true || fail "still served"
 
 # The other way round: a run on a mounted workspace uses the view.
@@ -31,6 +30,8 @@ inside ws 'cat /workspace/ready' >out || fail "a run on a mounted workspace"
 expect_file out ready
 inside ws 'echo new >/workspace/new' && expect_file view/workspace/new new
 sbxctl umount view >/dev/null || fail "umount"
+
+sbxctl ps --all ws | grep -q "$id" || fail "ps --all does not list the ended run"
 
 # Another holds the lock and is no daemon.
 flock ws/lock sleep 20 &
