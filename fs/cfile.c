@@ -518,8 +518,14 @@ int cfile_fd(const struct cfile *f)
 
 void cfile_set_mtime(struct cfile *f, int64_t mtime_ns)
 {
-	/* It rides in the next header that is written for another reason. */
+	int64_t sec = mtime_ns / 1000000000 - (mtime_ns % 1000000000 < 0);
+	const struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT },
+					{ sec, mtime_ns - sec * 1000000000 } };
+
+	/* It rides in the next header that is written for another reason.  Set once more at home:
+	 * bringing the log home may just have put back the time before this one. */
 	pthread_rwlock_wrlock(&f->lock);
 	f->h.mtime_ns = mtime_ns;
+	(void)futimens(f->fd, ts);
 	pthread_rwlock_unlock(&f->lock);
 }

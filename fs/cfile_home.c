@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -156,13 +157,33 @@ int home_write_image(struct cfile *f, const uint8_t image[static HEAD_LEN])
 	return r;
 }
 
+/* What is written after the fact is no change of the file: its time stays as whoever set it last
+ * wanted it (the kernel sends the times of writes, often before the log is brought home). */
+void home_keep_time(struct cfile *f, struct timespec ret[static 2])
+{
+	struct stat st;
+
+	ret[0] = (struct timespec){ .tv_nsec = UTIME_OMIT };
+	ret[1] = ret[0];
+	if (fstat(f->fd, &st) == 0)
+		ret[1] = st.st_mtim;
+}
+
+void home_put_time(struct cfile *f, const struct timespec kept[static 2])
+{
+	(void)futimens(f->fd, kept); /* a wrong time is no reason to fail a write that was good */
+}
+
 int home_write_head(struct cfile *f)
 {
+	struct timespec kept[2];
 	uint8_t image[HEAD_LEN];
 	int r;
 
 	cfile_seal_head(f, image);
+	home_keep_time(f, kept);
 	r = home_write_image(f, image);
+	home_put_time(f, kept);
 	if (r == 0)
 		f->head_dirty = false;
 	return r;
@@ -406,11 +427,14 @@ int home_fit_size(struct cfile *f)
 {
 	uint64_t want = blockmap_backing_size(f->h.size, f->s->p.pad);
 	uint64_t n = cfile_nblocks(f);
+	struct timespec kept[2];
 	int r;
 
 	if (f->backing == want)
 		return 0;
+	home_keep_time(f, kept);
 	r = sio_ftruncate(f->s->io, f->fd, want);
+	home_put_time(f, kept);
 	if (r < 0)
 		return r;
 	if (want < f->backing)

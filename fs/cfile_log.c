@@ -227,10 +227,12 @@ static int apply_data(struct cfile *f)
 /* Bring home everything that the log holds; every batch of the file is durable.  Not synced. */
 int cfile_apply(struct cfile *f)
 {
+	struct timespec kept[2];
 	int r = 0;
 
 	if (cfile_applied(f))
 		return 0;
+	home_keep_time(f, kept);
 	for (size_t i = 0; i < f->live.nholes && r == 0; i++) {
 		if (f->live.holes[i].seq > f->applied_seq)
 			r = home_zero_entries(f, f->live.holes[i].start, f->live.holes[i].end);
@@ -241,6 +243,7 @@ int cfile_apply(struct cfile *f)
 		r = home_write_image(f, f->image);
 	if (r == 0)
 		r = home_fit_size(f);
+	home_put_time(f, kept);
 	if (r == 0)
 		f->applied_seq = f->last_seq;
 	return r;

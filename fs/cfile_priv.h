@@ -110,6 +110,9 @@ int home_write_entries(struct cfile *f, uint64_t b, uint32_t count, const uint8_
 int home_write_run(struct cfile *f, uint64_t b, uint32_t count, const uint8_t *data,
 		   const uint8_t *entries, bool holes, uint32_t *ret_done);
 int home_write_head(struct cfile *f);
+/* Around late writes: the backing's mtime is as before. */
+void home_keep_time(struct cfile *f, struct timespec ret[static 2]);
+void home_put_time(struct cfile *f, const struct timespec kept[static 2]);
 int home_write_image(struct cfile *f, const uint8_t image[static HEAD_LEN]);
 void cfile_seal_head(struct cfile *f, uint8_t out[static HEAD_LEN]);
 /* Entries of [start, end) become zero, whole groups are punched. */
