@@ -5,7 +5,7 @@
 . "$SBX_SRC/tests/lib/common.sh"
 
 new_ws ws --quota 20M --files 200
-inside ws 'df -B1 --output=size,avail /workspace | tail -n 1; df -i --output=itotal,iavail /workspace | tail -n 1' >df || fail df
+inside ws 'df -B1 --output=size,avail /workspace | tail -n 1; df --output=itotal,iavail /workspace | tail -n 1' >df || fail df
 read -r size avail <<<"$(head -n 1 df)"
 read -r files ifree <<<"$(tail -n 1 df)"
 expect_between "$size" $((20 * 1048576 - 4096)) $((20 * 1048576)) "size by statfs"
