@@ -76,7 +76,7 @@ static int reply_check(const json_t *reply, struct err *err)
 	return -(int)code;
 }
 
-/* -- finding the daemon -------------------------------------------------------------------- */
+/* -- finding the daemon --------------------------------------------------- */
 
 /* Who serves it, as far as the lock file knows. -ENOTCONN: nobody, or not readable as such. */
 static int lock_read(int wsfd, char sock[static 64], pid_t *ret_pid)
@@ -125,18 +125,14 @@ static int hello(struct fsc *c)
 }
 
 /* One attempt. -ENOTCONN: nobody answers (yet). */
-static int try_connect(int wsfd, const char *ws, struct fsc **ret, struct err *err)
+static int connect_named(const char *name, const char *ws, struct fsc **ret, struct err *err)
 {
-	char name[64];
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	struct fsc *c;
-	pid_t pid;
 	int fd = -1;
-	int r = lock_read(wsfd, name, &pid);
+	int r = socket_connect(name, &fd);
 
-	if (r == 0)
-		r = socket_connect(name, &fd);
 	if (r == -ENOTCONN)
 		return err_set(err, r, "workspace '%s' is not served by a daemon.", ws);
 	if (r < 0)
@@ -167,7 +163,19 @@ static int try_connect(int wsfd, const char *ws, struct fsc **ret, struct err *e
 	return 0;
 }
 
-/* -- starting it ----------------------------------------------------------------------------- */
+/* The same, by the name in the lock file. */
+static int try_connect(int wsfd, const char *ws, struct fsc **ret, struct err *err)
+{
+	char name[64];
+	pid_t pid;
+	int r = lock_read(wsfd, name, &pid);
+
+	if (r < 0)
+		return err_set(err, r, "workspace '%s' is not served by a daemon.", ws);
+	return connect_named(name, ws, ret, err);
+}
+
+/* -- starting it ---------------------------------------------------------- */
 
 int fsc_daemon_path(char *ret, size_t size)
 {
@@ -260,13 +268,15 @@ static size_t serve_argv(const struct fsc_options *o, const char *path, const ch
 	return n;
 }
 
-/* Start one and wait for its word: ready, or why not. */
-static int daemon_start(const struct fsc_options *o, struct err *err)
+/* Start one and wait for its word: ready and where (a lock file on read-only media cannot say so),
+ * or why not. */
+static int daemon_start(const struct fsc_options *o, char sock[static 64], struct err *err)
 {
 	char path[4096], fdtext[16], buf[8192];
 	const char *argv[16];
 	autojson json_t *reply = NULL;
 	int sv[2], fds[FD_PASS_MAX], r;
+	const char *name;
 	size_t nfds;
 	ssize_t n;
 
@@ -288,7 +298,13 @@ static int daemon_start(const struct fsc_options *o, struct err *err)
 	if (n <= 0)
 		return err_set(err, -EIO, "the daemon of '%s' ended before it was ready.", o->ws);
 	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
-	return r < 0 ? r : reply_check(reply, err);
+	if (r == 0)
+		r = reply_check(reply, err);
+	if (r == 0 && (json_get_str(reply, "socket", &name, NULL) < 0 || strlen(name) >= 64))
+		r = err_set(err, -EPROTO, "the daemon sent an answer that is not understood.");
+	if (r == 0)
+		strcpy(sock, name);
+	return r;
 }
 
 static int open_ws(const char *ws, int *ret, struct err *err)
@@ -309,6 +325,7 @@ int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 	uint64_t deadline = now_ms() + OPEN_WAIT_MS;
 	autoclose int wsfd = -1;
 	unsigned wait = 2;
+	char sock[64];
 	int r = open_ws(o->ws, &wsfd, err);
 
 	if (r < 0)
@@ -317,18 +334,18 @@ int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 		r = try_connect(wsfd, o->ws, ret, err);
 		if (r != -ENOTCONN || !o->start)
 			return r;
-		r = daemon_start(o, err);
-		if (r < 0 && r != -EBUSY)
+		r = daemon_start(o, sock, err);
+		if (r == 0)
+			r = connect_named(sock, o->ws, ret, err);
+		if (r == 0 || (r != -EBUSY && r != -ENOTCONN))
 			return r;
-		/* Ready, or another holds the lock and is starting or leaving: ask again. */
+		/* Another holds the lock and is starting or leaving: ask again. */
 		if (now_ms() >= deadline)
-			return r < 0 ? r
-				     : err_set(err, -EBUSY, "the daemon of '%s' does not answer.",
-					       o->ws);
-		if (r < 0) {
-			sleep_ms(wait);
-			wait = MIN(wait * 2, 200u);
-		}
+			return r == -EBUSY ? r
+					   : err_set(err, -EBUSY,
+						     "the daemon of '%s' does not answer.", o->ws);
+		sleep_ms(wait);
+		wait = MIN(wait * 2, 200u);
 	}
 }
 
@@ -343,7 +360,7 @@ void fsc_close(struct fsc *c)
 	free(c);
 }
 
-/* -- requests -------------------------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void close_all(const int *fds, size_t n)
 {
@@ -424,7 +441,7 @@ int fsc_kill(struct fsc *c)
 	return syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
 }
 
-/* -- one-shot commands of sbxfsd --------------------------------------------------------------- */
+/* -- one-shot commands of sbxfsd ------------------------------------------ */
 
 /* fds[0], fds[1]: become stdin and stdout; pass_fd >= 0 becomes descriptor 3. */
 static _Noreturn void exec_command(const char *path, char *const *argv, const int fds[static 2],

@@ -11,11 +11,11 @@ struct err;
 struct fsc;
 
 struct fsc_options {
-	const char *ws;               /* workspace directory */
-	const char *passphrase_file;  /* handed to sbxfsd by name; NULL = it asks on the terminal */
+	const char *ws;              /* workspace directory */
+	const char *passphrase_file; /* handed to sbxfsd by name; NULL = it asks on the terminal */
 	const char *recovery_file;
-	bool start;                   /* start sbxfsd when nobody serves the workspace */
-	bool foreground;              /* the started sbxfsd logs to our stderr (mount --foreground) */
+	bool start;      /* start sbxfsd when nobody serves the workspace */
+	bool foreground; /* the started sbxfsd logs to our stderr (mount --foreground) */
 };
 
 /* Connect to the daemon of this workspace, starting it if asked.  While the connection is open the

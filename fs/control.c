@@ -56,8 +56,7 @@ json_t *reply_error(int code, const struct err *err)
 	return json_pack("{s:b, s:i, s:s}", "ok", 0, "code", -code, "error", text);
 }
 
-/* -- what is
- * ------------------------------------------------------------------------------------------ */
+/* -- what is -------------------------------------------------------------- */
 
 static int do_hello(struct work *w, struct answer *a, struct err *err)
 {
@@ -160,8 +159,7 @@ static int do_status(struct work *w, struct answer *a, struct err *err)
 	return 0;
 }
 
-/* -- sessions and mounts
- * ---------------------------------------------------------------------------------- */
+/* -- sessions and mounts -------------------------------------------------- */
 
 static void session_begin(struct conn *c, const char *run)
 {
@@ -221,9 +219,7 @@ static int do_sync(struct work *w, struct answer *a, struct err *err)
 	return r < 0 ? err_set(err, r, "make the outputs durable") : 0;
 }
 
-/* -- edits
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- edits ---------------------------------------------------------------- */
 
 static int counter_record(struct fsd *d, struct err *err)
 {
@@ -394,9 +390,7 @@ static int do_dataset_remove(struct work *w, struct answer *a, struct err *err)
 	return datasets_put(w, s, a, err);
 }
 
-/* -- keys
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- keys ----------------------------------------------------------------- */
 
 static int do_key_list(struct work *w, struct answer *a, struct err *err)
 {
@@ -480,9 +474,7 @@ static int do_key_remove(struct work *w, struct answer *a, struct err *err)
 	return r < 0 ? r : counter_record(w->d, err);
 }
 
-/* -- one request
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- one request ---------------------------------------------------------- */
 
 static int (*const handlers[])(struct work *w, struct answer *a, struct err *err) = {
 	[REQ_HELLO] = do_hello,
@@ -506,10 +498,10 @@ static int handle(struct fsd *d, struct conn *c, const struct request *req, int 
 	struct work w = { .d = d, .c = c, .req = req, .fd = fd };
 
 	if (req->edits && volume_read_only(d->vol))
-		return err_set(
-			err, -EROFS,
-			"workspace '%s' is open for reading only: only its owner can change it.",
-			volume_path(d->vol));
+		return err_set(err, -EROFS,
+			       "workspace '%s' is open for reading only: this key, or its place on "
+			       "the disk, allows no more.",
+			       volume_path(d->vol));
 	return handlers[req->op](&w, a, err);
 }
 

@@ -16,8 +16,7 @@
 #define MAX_DIR_FDS 256
 #define PATH_FLAGS  (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
-/* -- the list -------------------------------------------------------------------------------------
- */
+/* -- the list ------------------------------------------------------------- */
 
 static void sources_free(struct source *s, size_t n)
 {
@@ -162,8 +161,7 @@ static int source_find(struct data *d, const char *name, char path[static PATH_M
 	return r;
 }
 
-/* -- ways
- * --------------------------------------------------------------------------------------------- */
+/* -- ways ----------------------------------------------------------------- */
 
 int data_node(struct data *d, uint64_t nodeid, struct node **ret)
 {
@@ -347,9 +345,7 @@ void spot_put(struct spot *s)
 	s->dirfd = -1;
 }
 
-/* -- nodes
- * -----------------------------------------------------------------------------------------------
- */
+/* -- nodes ---------------------------------------------------------------- */
 
 int data_adopt(struct data *d, struct node *parent, const char *name, const struct stat *raw,
 	       struct node **ret)

@@ -58,7 +58,7 @@ struct fsd {
 	bool had_client;
 };
 
-/* -- mounts.c -- */
+/* -- mounts.c ------------------------------------------------------------- */
 
 /* U1 with both mounts in it; does nothing when it is there. -EBUSY while mounted on the host. */
 int mounts_private(struct fsd *d, struct err *err);
@@ -72,14 +72,14 @@ void mounts_end(struct fsd *d);
 bool payload_id(const uint8_t vol_id[static 16], uid_t *ret);
 bool has_sessions(const struct fsd *d);
 
-/* -- control.c -- */
+/* -- control.c ------------------------------------------------------------ */
 
 /* Serve what a client asks; false: it left. */
 bool control_serve(struct fsd *d, struct conn *c);
 /* Give the datasets of the settings to the layer. */
 int datasets_apply(struct fsd *d, struct err *err);
 
-/* -- serve.c -- */
+/* -- serve.c -------------------------------------------------------------- */
 
 struct serve_options {
 	const char *ws, *passphrase_file, *recovery_file;

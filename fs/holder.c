@@ -28,8 +28,7 @@ struct message {
 	uint64_t dev[2];
 };
 
-/* -- the child
- * ------------------------------------------------------------------------------------- */
+/* -- the child ------------------------------------------------------------ */
 
 static int step_unshare(struct err *err)
 {
@@ -144,8 +143,7 @@ int holder_main(void)
 	return fd_send(HOLDER_FD, &m, sizeof(m), fds, r < 0 ? 0 : 4) < 0 ? 1 : 0;
 }
 
-/* -- the daemon's side
- * --------------------------------------------------------------------------------- */
+/* -- the daemon's side ---------------------------------------------------- */
 
 static int write_map(pid_t pid, const char *file, const char *text)
 {

@@ -67,8 +67,7 @@ static void harden_command(void)
 	(void)setrlimit(RLIMIT_CORE, &core);
 }
 
-/* -- serve
- * --------------------------------------------------------------------------------------------- */
+/* -- serve ---------------------------------------------------------------- */
 
 static void close_inherited(int keep)
 {
@@ -108,9 +107,7 @@ static int cmd_serve(int argc, char **argv)
 	return serve(&o);
 }
 
-/* -- init
- * ------------------------------------------------------------------------------------------------
- */
+/* -- init ----------------------------------------------------------------- */
 
 static int read_settings(json_t **ret, struct err *err)
 {
@@ -223,8 +220,7 @@ static int cmd_init(int argc, char **argv)
 	return report(r, made, &err);
 }
 
-/* -- identity
- * ---------------------------------------------------------------------------------------------- */
+/* -- identity ------------------------------------------------------------- */
 
 static int cmd_identity(void)
 {
@@ -250,7 +246,7 @@ static int cmd_identity(void)
 	return report(r, what, &err);
 }
 
-/* -- ciphers ------------------------------------------------------------------------------------------------ */
+/* -- ciphers -------------------------------------------------------------- */
 
 #define CIPHER_MEASURE_MS 10
 

@@ -49,9 +49,7 @@ static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct 
 	return session_start(fd, &p, &d->mounts.session[which], err);
 }
 
-/* -- ids
- * ------------------------------------------------------------------------------------------------
- */
+/* -- ids ------------------------------------------------------------------ */
 
 /* Is 'id' mapped here, and which is the highest that is? From /proc/self/uid_map or gid_map. */
 static bool id_mapped(const char *file, uint64_t id, uint64_t *ret_highest)
@@ -110,8 +108,7 @@ bool has_sessions(const struct fsd *d)
 	return false;
 }
 
-/* -- private
- * ------------------------------------------------------------------------------------------- */
+/* -- private -------------------------------------------------------------- */
 
 int mounts_private(struct fsd *d, struct err *err)
 {
@@ -143,8 +140,7 @@ int mounts_private(struct fsd *d, struct err *err)
 	return r;
 }
 
-/* -- on the host
- * ----------------------------------------------------------------------------------------- */
+/* -- on the host ---------------------------------------------------------- */
 
 /* mount(2) through a descriptor of the mount point: nobody can exchange it meanwhile. */
 static int mount_as_root(int point, int which, int *ret_fuse, struct err *err)
@@ -349,9 +345,7 @@ int mounts_host(struct fsd *d, const char *dir, struct err *err)
 	return r;
 }
 
-/* -- the end
- * ------------------------------------------------------------------------------------------------
- */
+/* -- the end -------------------------------------------------------------- */
 
 static void layer_reset(struct fsd *d, int which)
 {

@@ -190,8 +190,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	reply_code(req, out_rename(layer(req), parent, name, newparent, newname, flags));
 }
 
-/* -- files
- * -------------------------------------------------------------------------------------------- */
+/* -- files ---------------------------------------------------------------- */
 
 static struct node *handle(const struct fuse_file_info *fi)
 {
@@ -350,8 +349,7 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_code(req, -ENOSYS);
 }
 
-/* -- directories
- * ------------------------------------------------------------------------------------------ */
+/* -- directories ---------------------------------------------------------- */
 
 /* No handle: offsets are good for ever, and the kernel may keep listings. */
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -436,8 +434,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &v);
 }
 
-/* -- extended attributes
- * --------------------------------------------------------------------------------- */
+/* -- extended attributes -------------------------------------------------- */
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {

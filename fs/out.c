@@ -156,7 +156,7 @@ bool out_read_only(const struct out *o)
 	return o->p.read_only;
 }
 
-/* -- entries ---------------------------------------------------------------------------------- */
+/* -- entries -------------------------------------------------------------- */
 
 /* The node of a name, with a lookup counted, or NULL when the kernel does not know it yet. */
 static struct node *known_node(struct out *o, struct dentry *d)
@@ -259,8 +259,7 @@ void out_forget(struct out *o, uint64_t nodeid, uint64_t nlookup)
 	tree_unlock(o);
 }
 
-/* -- listing ------------------------------------------------------------------------------------
- */
+/* -- listing -------------------------------------------------------------- */
 
 #define OFF_NAMES 2 /* cookie c is shown as offset c + 2; 1 and 2 are "." and ".." */
 

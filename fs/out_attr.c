@@ -20,8 +20,7 @@
 
 #define FILE_OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
-/* -- modes ---------------------------------------------------------------------------------------
- */
+/* -- modes ---------------------------------------------------------------- */
 
 mode_t mode_backing(mode_t type, mode_t mode)
 {
@@ -81,8 +80,7 @@ static mode_t mode_get(struct out *o, struct node *n, int dirfd, const char *sto
 	return n->mode;
 }
 
-/* -- sizes ----------------------------------------------------------------------------------------
- */
+/* -- sizes ---------------------------------------------------------------- */
 
 static void size_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 		      const struct stat *st, struct stat *ret)
@@ -141,8 +139,7 @@ void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 	n->st = *ret;
 }
 
-/* -- getattr
- * ----------------------------------------------------------------------------------------- */
+/* -- getattr -------------------------------------------------------------- */
 
 int attr_get(struct out *o, struct node *n, struct stat *ret)
 {
@@ -197,8 +194,7 @@ int out_getattr(struct out *o, uint64_t nodeid, struct stat *ret)
 	return r;
 }
 
-/* -- setattr
- * ------------------------------------------------------------------------------------------- */
+/* -- setattr -------------------------------------------------------------- */
 
 static int64_t mtime_ns(const struct timespec *ts)
 {
@@ -206,7 +202,7 @@ static int64_t mtime_ns(const struct timespec *ts)
 
 	if (ts->tv_nsec == UTIME_NOW)
 		clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return time_ns(&now);
 }
 
 /* What can be done through a descriptor of the inode: 'fd' >= 0 */
@@ -265,6 +261,7 @@ static int set_size(struct out *o, struct node *n, uint64_t size)
 	if (r < 0)
 		return r;
 	r = cfile_truncate(cf, size);
+	n->written = true;
 	file_return(o, n, cf);
 	return r;
 }
@@ -303,9 +300,19 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
 	}
 	if (r == -ENOENT)
 		return set_in_memory(n, a);
+	if (r == 0 && a->valid & OUT_SET_MTIME)
+		n->written = false;
 	if (r == 0 && a->valid & OUT_SET_MODE)
 		note_metadata(n);
 	return r;
+}
+
+/* After a rename, link or unlink the kernel tells the file's times once more, mostly what they are.
+ */
+static bool nothing_new(const struct node *n, const struct out_attr *a)
+{
+	return a->valid == OUT_SET_MTIME && !n->written && n->st.st_ino == n->ino &&
+	       n->st.st_mtim.tv_sec == a->mtime.tv_sec && n->st.st_mtim.tv_nsec == a->mtime.tv_nsec;
 }
 
 int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct stat *ret)
@@ -326,6 +333,11 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 	if (a->valid & OUT_SET_SIZE && !S_ISREG(n->type))
 		return -EINVAL;
 	pthread_mutex_lock(&n->mu);
+	if (nothing_new(n, a)) {
+		*ret = n->st;
+		pthread_mutex_unlock(&n->mu);
+		return 0;
+	}
 	if (a->valid & OUT_SET_SIZE)
 		r = set_size(o, n, a->size);
 	if (r == 0 && a->valid & (OUT_SET_MODE | OUT_SET_ATIME | OUT_SET_MTIME))
@@ -336,8 +348,7 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 	return r;
 }
 
-/* -- links and the whole
- * ----------------------------------------------------------------------------------- */
+/* -- links and the whole -------------------------------------------------- */
 
 static int readlink_tail(struct out *o, const char *name, char tail[static SYMLINK_STORED_SIZE])
 {

@@ -18,7 +18,9 @@ static int open_flags(const struct out *o)
 int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret)
 {
 	autoclose int fd = openat(dirfd, stored, open_flags(o));
+	uint64_t size;
 	struct stat st;
+	bool kept;
 	int r;
 
 	if (fd < 0)
@@ -29,10 +31,13 @@ int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, s
 		out_log(o, "%s: not the file that was here", stored);
 		return -EIO;
 	}
+	kept = cfile_lookup_size(o->p.store, st.st_dev, st.st_ino, &size);
 	r = cfile_open(o->p.store, fd, ret);
 	if (r < 0)
 		return r;
 	take_fd(&fd);
+	if (!kept) /* while it was not open its time may have been set */
+		cfile_set_mtime(*ret, time_ns(&st.st_mtim));
 	if (n->meta_changed)
 		cfile_note_metadata(*ret);
 	n->meta_changed = false;
@@ -96,8 +101,10 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 		r = file_open(o, n, &n->cf);
 	if (r == 0) {
 		handle_add(o, n, flags);
-		if (flags & O_TRUNC)
+		if (flags & O_TRUNC) {
+			n->written = true;
 			r = cfile_truncate(n->cf, 0);
+		}
 	}
 	pthread_mutex_unlock(&n->mu);
 	if (r < 0 && n->nopen > 0 && flags & O_TRUNC && n->cf)
@@ -135,6 +142,7 @@ ssize_t out_read(struct node *n, void *buf, size_t len, uint64_t off)
 
 ssize_t out_write(struct node *n, const void *buf, size_t len, uint64_t off)
 {
+	atomic_store_explicit(&n->written, true, memory_order_relaxed);
 	return cfile_write(n->cf, buf, len, off);
 }
 
@@ -145,6 +153,7 @@ int out_fsync(struct node *n, bool data_only)
 
 int out_fallocate(struct node *n, int mode, uint64_t off, uint64_t len)
 {
+	n->written = true;
 	return cfile_allocate(n->cf, mode, off, len);
 }
 

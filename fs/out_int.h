@@ -28,7 +28,7 @@ struct stored {
 
 void out_log(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* -- out_path.c: from nodes to descriptors and stored names -- */
+/* -- out_path.c: from nodes to descriptors and stored names --------------- */
 
 /* The node of an id, -ESTALE, or -ENOTDIR. No lock may be held. */
 int node_get(struct out *o, uint64_t nodeid, struct node **ret);
@@ -65,7 +65,7 @@ struct place {
 int place_get(struct out *o, struct node *n, struct place *ret);
 void place_put(struct out *o, struct place *p);
 
-/* -- out_attr.c -- */
+/* -- out_attr.c ----------------------------------------------------------- */
 
 /* Turn what the store says into what is shown; n->mu is held; (dirfd, stored) reaches the inode. */
 void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
@@ -79,14 +79,14 @@ int mode_set(struct out *o, struct node *n, int fd, mode_t mode);
 /* Would this mode need an xattr in a store that has none? */
 bool mode_refused(const struct out *o, mode_t type, mode_t mode);
 
-/* -- out.c -- */
+/* -- out.c ---------------------------------------------------------------- */
 
 /* The node of a name, made if needed; counts a lookup.  The directory is locked. */
 int entry_get(struct out *o, struct node *dir, int dirfd, struct dentry *d, struct out_entry *ret,
 	      struct node **ret_node);
 void entry_undo(struct out *o, struct node *n);
 
-/* -- out_file.c -- */
+/* -- out_file.c ----------------------------------------------------------- */
 
 /* The open cfile of a regular file; n->mu is held.  Opened for the moment if it was not open: give
  * back with file_return(). */
@@ -96,7 +96,7 @@ void file_return(struct out *o, struct node *n, struct cfile *cf);
 int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret);
 void handle_add(struct out *o, struct node *n, int flags);
 
-/* -- out_name.c -- */
+/* -- out_name.c ----------------------------------------------------------- */
 
 /* A name that is about to vanish with what it stands for. n->mu is held from prepare to the end. */
 struct victim {
@@ -112,6 +112,11 @@ void victim_commit(struct out *o, struct victim *v);
 void victim_abort(struct victim *v);
 /* The inode's metadata changed: its next fsync must reach the backing inode. n->mu is held. */
 void note_metadata(struct node *n);
+
+static inline int64_t time_ns(const struct timespec *ts)
+{
+	return (int64_t)ts->tv_sec * 1000000000 + ts->tv_nsec;
+}
 
 static inline void tree_lock(struct out *o)
 {

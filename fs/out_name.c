@@ -25,8 +25,7 @@ void note_metadata(struct node *n)
 		n->meta_changed = true;
 }
 
-/* -- making
- * ----------------------------------------------------------------------------------------- */
+/* -- making --------------------------------------------------------------- */
 
 /* A new name while it is being made: the directory is locked for writing. */
 struct making {
@@ -150,6 +149,7 @@ static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct n
 	else
 		r = making_adopt(m, st, &n);
 	if (r == 0) {
+		cfile_set_mtime(cf, time_ns(&st->st_mtim));
 		n->mode = mode & MODE_KEPT;
 		n->mode_known = true;
 		if (mode_backing(S_IFREG, mode) != (mode & MODE_KEPT))
@@ -405,8 +405,7 @@ int out_symlink(struct out *o, uint64_t parent, const char *name, const char *ta
 	return r;
 }
 
-/* -- one more name
- * -------------------------------------------------------------------------------------- */
+/* -- one more name -------------------------------------------------------- */
 
 static int link_from(struct making *m, struct node *n)
 {
@@ -479,8 +478,7 @@ int out_link(struct out *o, uint64_t nodeid, uint64_t parent, const char *name,
 	return r;
 }
 
-/* -- removing
- * -------------------------------------------------------------------------------------------- */
+/* -- removing ------------------------------------------------------------- */
 
 /* What a damaged file was charged, as recovery counts it: by its size. */
 static uint64_t damaged_bytes(int dirfd, const char *stored)

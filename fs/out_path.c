@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "fs/slow.h"
 
 #define DIR_OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_TRIES     8
@@ -36,7 +37,7 @@ int dirnode_get(struct out *o, uint64_t nodeid, struct node **ret)
 	return r < 0 ? r : (*ret)->dir ? 0 : -ENOTDIR;
 }
 
-/* -- names ------------------------------------------------------------------------------------ */
+/* -- names ---------------------------------------------------------------- */
 
 int stored_name(struct out *o, const struct node *dir, const char *name, struct stored *ret)
 {
@@ -71,7 +72,7 @@ void sidecar_remove(int dirfd, const struct stored *s)
 	(void)unlinkat(dirfd, name, 0); /* a stray is harmless */
 }
 
-/* -- reading the store's directories --------------------------------------------------------- */
+/* -- reading the store's directories -------------------------------------- */
 
 struct linux_dirent64 {
 	uint64_t d_ino;
@@ -189,7 +190,10 @@ static int load_one(void *ctx, int fd, const struct linux_dirent64 *e)
 static int dir_load(struct out *o, struct node *dir, int fd)
 {
 	struct load l = { .o = o, .dir = dir };
-	int r = scan(fd, load_one, &l);
+	int r;
+
+	slow_ahead(); /* it may hold a million names */
+	r = scan(fd, load_one, &l);
 
 	if (r < 0)
 		return r;
@@ -200,8 +204,7 @@ static int dir_load(struct out *o, struct node *dir, int fd)
 	return 0;
 }
 
-/* -- directory ids ------------------------------------------------------------------------------
- */
+/* -- directory ids -------------------------------------------------------- */
 
 int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN])
 {
@@ -238,8 +241,7 @@ static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DI
 	return -EIO;
 }
 
-/* -- descriptors ----------------------------------------------------------------------------------
- */
+/* -- descriptors ---------------------------------------------------------- */
 
 struct step {
 	struct node *n;
@@ -358,8 +360,7 @@ void dir_put(struct out *o, struct node *dir)
 		close(old);
 }
 
-/* -- locks
- * ------------------------------------------------------------------------------------------ */
+/* -- locks ---------------------------------------------------------------- */
 
 int dir_lock_write(struct out *o, struct node *dir)
 {
@@ -425,8 +426,7 @@ void dir_unlock_two(struct out *o, struct node *a, struct node *b)
 		dir_unlock(o, b);
 }
 
-/* -- places
- * ------------------------------------------------------------------------------------------- */
+/* -- places --------------------------------------------------------------- */
 
 int place_get(struct out *o, struct node *n, struct place *ret)
 {

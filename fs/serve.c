@@ -39,8 +39,7 @@
 #define FIRST_CLIENT_MS 5000
 #define MAX_CLIENTS     250
 
-/* -- becoming one
- * ------------------------------------------------------------------------------------ */
+/* -- becoming one --------------------------------------------------------- */
 
 static void harden(void)
 {
@@ -175,8 +174,7 @@ static int open_all(struct fsd *d, const struct serve_options *o, struct err *er
 	return r < 0 ? r : detach(o, err);
 }
 
-/* -- serving
- * ------------------------------------------------------------------------------------------- */
+/* -- serving -------------------------------------------------------------- */
 
 static void conn_accept(struct fsd *d)
 {
@@ -281,8 +279,7 @@ static void loop(struct fsd *d)
 	}
 }
 
-/* -- ending
- * ---------------------------------------------------------------------------------------------- */
+/* -- ending --------------------------------------------------------------- */
 
 static int close_all(struct fsd *d, struct err *err)
 {

@@ -6,6 +6,7 @@
 #include <fuse_lowlevel.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,10 +21,16 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "fs/slow.h"
 
 #define MAX_WORKERS 8
 #define REQUEST_MAX (1024 * 1024)
-#define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
+
+/* How long the listener looks for the next request before it sleeps. */
+#define SPIN_NS 30000u
+/* A short request that took longer than this met a slow disk, and for so long we expect more. */
+#define SLOW_NS        500000u
+#define SLOW_MEMORY_NS 100000000u
 
 /* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
 #define OPCODE_INIT          26u
@@ -57,7 +64,11 @@ _Static_assert(sizeof(struct kernel_init_out) == 64, "kernel layout");
 struct session {
 	struct fuse_session *se;
 	int fd;
-	int ended; /* eventfd */
+	int ended, stop_fd;    /* eventfds */
+	pthread_mutex_t place; /* of the listener; guards the next three */
+	bool backlog;          /* the last request was waiting already */
+	bool awake;            /* requests come one after the other just now */
+	uint64_t slow_until;
 	pthread_t threads[MAX_WORKERS];
 	unsigned nthreads;
 	atomic_uint running;
@@ -69,8 +80,7 @@ struct session {
 	void *layer;
 };
 
-/* -- INIT
- * ------------------------------------------------------------------------------------------ */
+/* -- INIT ----------------------------------------------------------------- */
 
 /* libfuse 3.17 and newer: 'want' and its wider sibling must not both be written by hand. */
 static void want(struct fuse_conn_info *conn, uint64_t flag, bool on)
@@ -159,14 +169,51 @@ static void init_edit(struct session *s, struct kernel_init_out *out)
 	}
 }
 
-/* -- I/O -----------------------------------------------------------------------------------------
- */
+/* -- I/O ------------------------------------------------------------------ */
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Only the listener calls this.  A program that works on files sends its next request some
+ * microseconds after the last answer: looking again for that long is cheaper for both sides than
+ * going to sleep and being woken.  Whoever else wants this CPU gets it. */
+static ssize_t read_soon(struct session *s, void *buf, size_t len)
+{
+	uint64_t end;
+	ssize_t n = read(s->fd, buf, len);
+
+	s->backlog = n > 0;
+	if (n >= 0 || errno != EAGAIN || !s->awake)
+		return n;
+	end = now_ns() + SPIN_NS;
+	do {
+		sched_yield();
+		n = read(s->fd, buf, len);
+	} while (n < 0 && errno == EAGAIN && now_ns() < end);
+	return n;
+}
 
 static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct session *s = userdata;
-	ssize_t n = read(fd, buf, len);
+	ssize_t n = read_soon(s, buf, len);
 
+	(void)fd;
+	while (n < 0 && errno == EAGAIN && !atomic_load(&s->stop)) {
+		struct pollfd p[2] = { { .fd = s->fd, .events = POLLIN },
+				       { .fd = s->stop_fd, .events = POLLIN } };
+
+		s->awake = false;
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return -1;
+		n = read(s->fd, buf, len);
+	}
+	s->awake = n > 0;
 	if (n > 0 && !atomic_load_explicit(&s->init_seen, memory_order_relaxed))
 		init_remember(s, buf, (size_t)n);
 	return n;
@@ -197,8 +244,7 @@ void *session_layer(void *userdata)
 	return ((struct session *)userdata)->layer;
 }
 
-/* -- work beside the workers
- * -------------------------------------------------------------------------- */
+/* -- work beside the workers ---------------------------------------------- */
 
 struct flush_job {
 	struct session *s;
@@ -243,28 +289,96 @@ bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), 
 	return r == 0;
 }
 
-/* -- workers
- * ---------------------------------------------------------------------------------------- */
+/* -- workers -----------------------------------------------------------------
+ *
+ * One of them listens, the others wait for its place.  Short requests the listener serves itself
+ * and listens on; before a longer one, or when more requests wait already, it gives the place away.
+ * So a program that does one thing after the other meets one awake thread and no hand-over, and one
+ * that does many things at once has all of them. */
 
-static void on_wake(int sig)
+struct worker {
+	struct session *s;
+	bool listening;
+};
+
+static void place_take(struct worker *w)
 {
-	(void)sig;
+	pthread_mutex_lock(&w->s->place);
+	w->listening = true;
 }
 
-static void *worker(void *arg)
+static void place_give(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->listening) {
+		w->listening = false;
+		pthread_mutex_unlock(&w->s->place);
+	}
+}
+
+/* Requests that move data or wait for the disk. */
+static bool is_long(uint32_t opcode)
+{
+	static const uint64_t longs = 1ull << 15 | /* READ */
+				      1ull << 16 | /* WRITE */
+				      1ull << 20 | /* FSYNC */
+				      1ull << 30 | /* FSYNCDIR */
+				      1ull << 43 | /* FALLOCATE */
+				      1ull << 46;  /* LSEEK */
+
+	return opcode < 64 && longs >> opcode & 1;
+}
+
+static bool is_forget(uint32_t opcode)
+{
+	return opcode == 2 || opcode == 42;
+}
+
+/* Serve a request as listener, or give the place away first. */
+static void serve_one(struct worker *w, const struct fuse_buf *buf)
+{
+	struct session *s = w->s;
+	struct kernel_in_header h = { 0 };
+	uint64_t begin;
+
+	memcpy(&h, buf->mem, MIN(sizeof(h), buf->size));
+	begin = now_ns();
+	if (is_long(h.opcode) || (s->backlog && !is_forget(h.opcode)) || begin < s->slow_until)
+		place_give(w);
+	fuse_session_process_buf(s->se, buf);
+	if (!w->listening)
+		return;
+	/* The store's disk is slow just now: work side by side for a while. */
+	if (now_ns() - begin > SLOW_NS)
+		s->slow_until = begin + SLOW_MEMORY_NS;
+}
+
+static void *worker_main(void *arg)
 {
 	struct session *s = arg;
+	struct worker w = { .s = s };
 	struct fuse_buf buf = { 0 };
 
-	while (!atomic_load(&s->stop) && !fuse_session_exited(s->se)) {
-		int r = fuse_session_receive_buf(s->se, &buf);
+	slow_hook = place_give;
+	slow_hook_arg = &w;
+	for (;;) {
+		int r;
 
+		if (!w.listening)
+			place_take(&w);
+		if (atomic_load(&s->stop) || fuse_session_exited(s->se))
+			break;
+		r = fuse_session_receive_buf(s->se, &buf);
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
-		if (r <= 0)
-			break; /* unmounted or aborted */
-		fuse_session_process_buf(s->se, &buf);
+		if (r <= 0) { /* unmounted or aborted: so it is for the others */
+			fuse_session_exit(s->se);
+			break;
+		}
+		serve_one(&w, &buf);
 	}
+	place_give(&w);
 	free(buf.mem);
 	if (atomic_fetch_sub(&s->running, 1) == 1) {
 		uint64_t one = 1;
@@ -277,16 +391,13 @@ static void *worker(void *arg)
 
 static int workers_start(struct session *s, unsigned n)
 {
-	struct sigaction sa = { .sa_handler = on_wake }; /* no SA_RESTART: read(2) shall return */
 	sigset_t all, old;
 
-	sigaction(WAKE_SIGNAL, &sa, NULL);
 	sigfillset(&all);
-	sigdelset(&all, WAKE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
 	atomic_store(&s->running, n);
 	for (; s->nthreads < n; s->nthreads++) {
-		int r = pthread_create(&s->threads[s->nthreads], NULL, worker, s);
+		int r = pthread_create(&s->threads[s->nthreads], NULL, worker_main, s);
 
 		if (r != 0 && s->nthreads == 0) {
 			pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -301,35 +412,44 @@ static int workers_start(struct session *s, unsigned n)
 	return 0;
 }
 
+static void session_free(struct session *s)
+{
+	if (s->se)
+		fuse_session_destroy(s->se); /* closes the descriptor once it was given */
+	else if (s->fd >= 0)
+		close(s->fd);
+	if (s->ended >= 0)
+		close(s->ended);
+	if (s->stop_fd >= 0)
+		close(s->stop_fd);
+	pthread_mutex_destroy(&s->place);
+	free(s);
+}
+
 int session_start(int fd, const struct session_params *p, struct session **ret, struct err *err)
 {
 	char *argv[] = { (char *)"sbxfsd", NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	struct session *s = calloc(1, sizeof(*s));
-	int r;
+	int r = -ENOMEM;
 
 	if (!s) {
 		close(fd);
 		return err_set(err, -ENOMEM, "serve a mount");
 	}
+	pthread_mutex_init(&s->place, NULL);
 	s->fd = fd;
 	s->layer = p->layer;
 	s->bdi_dev = p->bdi_dev;
 	s->ended = eventfd(0, EFD_CLOEXEC);
+	s->stop_fd = eventfd(0, EFD_CLOEXEC);
 	s->se = fuse_session_new(&args, p->ops, sizeof(*p->ops), s);
 	fuse_opt_free_args(&args);
-	if (s->ended < 0 || !s->se || fuse_session_custom_io(s->se, &session_io, fd) != 0)
-		r = -ENOMEM;
-	else
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && s->ended >= 0 && s->stop_fd >= 0 && s->se &&
+	    fuse_session_custom_io(s->se, &session_io, fd) == 0)
 		r = workers_start(s, MIN(p->workers, (unsigned)MAX_WORKERS));
 	if (r < 0) {
-		if (s->se)
-			fuse_session_destroy(s->se); /* closes 'fd' once it was given */
-		else
-			close(fd);
-		if (s->ended >= 0)
-			close(s->ended);
-		free(s);
+		session_free(s);
 		return err_set(err, r, "serve a mount");
 	}
 	*ret = s;
@@ -341,39 +461,22 @@ int session_ended_fd(const struct session *s)
 	return s->ended;
 }
 
-/* A signal that comes just before read(2) is lost, so it is sent until the thread is gone. */
-static void worker_join(struct session *s, pthread_t t)
-{
-	for (;;) {
-		struct timespec ts;
-
-		pthread_kill(t, WAKE_SIGNAL);
-		clock_gettime(CLOCK_REALTIME, &ts);
-		ts.tv_nsec += 2000000;
-		if (ts.tv_nsec >= 1000000000) {
-			ts.tv_nsec -= 1000000000;
-			ts.tv_sec++;
-		}
-		if (pthread_timedjoin_np(t, NULL, &ts) == 0)
-			return;
-	}
-}
-
 void session_end(struct session *s, unsigned wait_ms)
 {
 	struct pollfd p;
+	uint64_t one = 1;
+	ssize_t n;
 
 	if (!s)
 		return;
 	p = (struct pollfd){ .fd = s->ended, .events = POLLIN };
 	(void)poll(&p, 1, (int)wait_ms);
 	atomic_store(&s->stop, true);
-	fuse_session_exit(s->se);
+	n = write(s->stop_fd, &one, sizeof(one));
+	(void)n; /* as above */
 	for (unsigned i = 0; i < s->nthreads; i++)
-		worker_join(s, s->threads[i]);
+		pthread_join(s->threads[i], NULL);
 	while (atomic_load(&s->helpers) > 0)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	fuse_session_destroy(s->se); /* closes the descriptor: the kernel fails what still waits */
-	close(s->ended);
-	free(s);
+	session_free(s); /* the kernel fails what still waits for an answer */
 }

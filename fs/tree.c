@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 
-/* -- keyed hash of names: SipHash-1-3 ------------------------------------------------------- */
+/* -- keyed hash of names: SipHash-1-3 ------------------------------------- */
 
 static inline uint64_t rotl(uint64_t x, unsigned b)
 {
@@ -57,7 +57,7 @@ static uint64_t name_hash(const struct tree *t, const char *name, size_t len)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* -- nodes ----------------------------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 
 static struct dir *dir_new(void)
 {
@@ -253,7 +253,7 @@ void tree_forget(struct tree *t, struct node *n, uint64_t nlookup)
 	tree_reap(t, n);
 }
 
-/* -- names ------------------------------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 struct dentry *dir_find(struct tree *t, struct node *dir, const char *name, size_t len)
 {
@@ -379,8 +379,7 @@ void dentry_unbind(struct tree *t, struct dentry *d)
 	d->parent->refs--;
 }
 
-/* -- descriptors of directories ------------------------------------------------------------------
- */
+/* -- descriptors of directories ------------------------------------------- */
 
 bool dir_pin(struct tree *t, struct node *n)
 {

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -80,11 +81,10 @@ struct node {
 	bool mapped_known;
 	bool mode_known;   /* 'mode' holds the plain permission bits */
 	bool meta_changed; /* chmod, link, xattr since the last open: next fsync syncs home */
-	bool has_file_id;
-	uint8_t file_id[16];
 	uint32_t mode;
 	uint32_t nlink;
-	struct stat st; /* what was last told; answers for an inode without name and fd */
+	atomic_bool written; /* the store has a newer mtime than st */
+	struct stat st;      /* what was last told; answers for an inode without name and fd */
 };
 
 struct tree {
