@@ -56,14 +56,14 @@ static int begin(struct cfile *f, bool data_only, struct barrier *b)
 		r = copy_fresh(f);
 	if (r < 0)
 		return r;
-	if (cfile_head_direct(f)) {
-		if (f->head_dirty || !f->head_home)
-			r = home_write_head(f);
-		if (r == 0)
-			r = home_fit_size(f);
-	} else {
+	/* Without a header at home recovery could not tell whose batches the log holds.  Nothing of
+	 * the file is durable then, so writing it needs no order. */
+	if (!f->head_home || (cfile_head_direct(f) && f->head_dirty))
+		r = home_write_head(f);
+	if (r == 0 && cfile_head_direct(f))
+		r = home_fit_size(f);
+	else if (r == 0)
 		r = cfile_log_close(f);
-	}
 	if (r < 0)
 		return r;
 	f->created = false;

@@ -288,6 +288,8 @@ static ssize_t write_locked(struct pass *p)
 		f->head_dirty |= f->h.size != f->head_size || f->h.mapped != f->head_mapped;
 		if (!cfile_head_direct(f))
 			r = cfile_log_head(f);
+		else if (!f->head_home)
+			r = home_write_head(f); /* the first write was not of block 0 */
 	}
 	p->retire = f->cut_logged > CUT_LOGGED_MAX;
 	cfile_publish(f);

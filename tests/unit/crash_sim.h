@@ -16,14 +16,14 @@ struct sim_op {
 
 struct sim_file {
 	uint64_t ino;
-	char path[128];        /* below the store */
-	bool durable;          /* its name and first content are */
-	uint8_t *base;         /* content at the last sync */
+	char path[128]; /* below the store */
+	bool durable;   /* its name and first content are */
+	uint8_t *base;  /* content at the last sync */
 	uint64_t base_size;
-	uint64_t size;         /* now */
-	struct sim_op *ops;    /* since the last sync */
+	uint64_t size;      /* now */
+	struct sim_op *ops; /* since the last sync */
 	size_t nops, capops;
-	uint64_t sizes[256];   /* that it had since */
+	uint64_t sizes[256]; /* that it had since */
 	size_t nsizes;
 };
 
@@ -220,8 +220,8 @@ static inline void sim_start(struct sim *s, const char *dir, uint64_t seed)
 	pthread_mutex_init(&s->lock, NULL);
 	snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	s->rnd = seed;
-	s->io = (struct store_io){ s, sim_pwritev, sim_sync, sim_sync, sim_syncfs, sim_ftruncate,
-				   sim_fallocate };
+	s->io = (struct store_io){ s,          sim_pwritev,   sim_sync,     sim_sync,
+				   sim_syncfs, sim_ftruncate, sim_fallocate };
 }
 
 /* A file that is there already. */
@@ -251,7 +251,8 @@ static inline void sim_end(struct sim *s)
 	}
 }
 
-/* The part of 'op' that lies in [from, to) of the file, into 'buf' (whose byte 0 is offset 'at'). */
+/* The part of 'op' that lies in [from, to) of the file, into 'buf' (whose byte 0 is offset 'at').
+ */
 static inline void sim_apply(const struct sim_op *op, uint64_t from, uint64_t to, uint8_t *buf,
 			     uint64_t at)
 {
@@ -293,7 +294,9 @@ static inline void sim_build_page(struct sim *s, const struct sim_file *f, uint6
 
 static inline void sim_build_file(struct sim *s, const struct sim_file *f, const char *dir)
 {
-	enum sim_mode mode = sim_pick(s, 4) == 0 ? SIM_NONE : sim_pick(s, 3) == 0 ? SIM_ALL : SIM_ANY;
+	enum sim_mode mode = sim_pick(s, 4) == 0   ? SIM_NONE
+			     : sim_pick(s, 3) == 0 ? SIM_ALL
+						   : SIM_ANY;
 	uint64_t size = f->base_size, max = f->base_size;
 	char path[512];
 	uint8_t *buf;

@@ -255,6 +255,9 @@ static void step(void)
 	struct model *m = &models[pick(NFILES)];
 	uint64_t op = pick(100);
 
+	if (getenv("KIT_VERBOSE"))
+		fprintf(stderr, "%s: %llu, size %llu\n", m->name, (unsigned long long)op,
+			(unsigned long long)m->size);
 	if (!m->exists) {
 		CHECK_EQ(kit_create(&kit, m->name, &m->f), 0);
 		m->exists = true;
@@ -290,9 +293,6 @@ static void campaign(uint8_t with, uint32_t ring, unsigned steps)
 	sim_start(&sim, kit.dir, kit_random(&rnd));
 	sim_add(&sim, "log");
 	sim.moment = moment;
-	kit.p.io = &sim.io;
-	armed = true;
-	CHECK_EQ(kit_store_open(&kit), 0);
 	for (int i = 0; i < NFILES; i++) {
 		struct model *m = &models[i];
 
@@ -303,6 +303,9 @@ static void campaign(uint8_t with, uint32_t ring, unsigned steps)
 		for (uint64_t k = 0; k < FILE_MAX; k++)
 			m->allowed[k] = 1;
 	}
+	kit.p.io = &sim.io;
+	armed = true;
+	CHECK_EQ(kit_store_open(&kit), 0);
 	for (unsigned i = 0; i < steps && !bad && !check_failures; i++)
 		step();
 	for (int i = 0; i < NFILES; i++) {

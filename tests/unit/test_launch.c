@@ -18,6 +18,7 @@
 #include "tests/lib/fake_workspace.h"
 
 static struct plan_workspace ws;
+static char run_id[64];
 
 struct outcome {
 	int launched; /* result of sandbox_launch() */
@@ -53,6 +54,7 @@ static void run_plan(struct sandbox_plan *p, struct outcome *o)
 	struct err err = { 0 };
 
 	memset(o, 0, sizeof(*o));
+	p->run_id = run_id;
 	if (!p->tty)
 		p->stdio[0] = in, p->stdio[1] = p->stdio[2] = out;
 	o->launched = sandbox_launch(p, &sb, &o->exec_errno, &err);
@@ -234,27 +236,32 @@ static void test_tty(void)
 	close(pty);
 }
 
-/* A sandbox that runs 'script' until told otherwise. */
+/* A sandbox that runs 'script' until told otherwise; it has come so far as to say something. */
 static struct sandbox *hold(const char *script)
 {
 	struct sandbox_plan p = fake_plan(&ws, SH((char *)script));
 	struct sandbox *sb = NULL;
 	struct err err = { 0 };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), e;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), out[2], e;
+	char c;
 
-	p.stdio[0] = p.stdio[1] = p.stdio[2] = null;
+	CHECK_EQ(pipe2(out, O_CLOEXEC), 0);
+	p.stdio[0] = p.stdio[2] = null;
+	p.stdio[1] = out[1];
 	CHECK_EQ(sandbox_launch(&p, &sb, &e, &err), 0);
 	close(null);
+	close(out[1]);
+	CHECK_EQ(read(out[0], &c, 1), 1);
+	close(out[0]);
 	return sb;
 }
 
 static void test_signal(void)
 {
-	struct sandbox *sb = hold("trap 'exit 5' TERM; while :; do sleep 0.01; done");
+	struct sandbox *sb = hold("trap 'exit 5' TERM; echo up; while :; do sleep 0.01; done");
 	struct sandbox_end end;
 	struct sandbox_usage usage;
 
-	usleep(100000);
 	CHECK_EQ(sandbox_signal(sb, SIGTERM), 0);
 	CHECK(ended(sb, 5000));
 	CHECK_EQ(sandbox_finish(sb, &end, &usage, NULL), 0);
@@ -266,7 +273,7 @@ static void test_kill_stubborn(void)
 {
 	struct sandbox *sb =
 		hold("trap '' TERM HUP INT QUIT; setsid sh -c 'trap \"\" TERM; sleep 88' &"
-		     "kill -STOP 0; sleep 88");
+		     "echo up; kill -STOP 0; sleep 88");
 	struct sandbox_end end;
 	struct sandbox_usage usage;
 	uint64_t start;
@@ -376,6 +383,7 @@ static void test_supervisor_killed(void)
 {
 	unsigned seed = (unsigned)time(NULL);
 	unsigned bad = 0;
+	char find[160];
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	for (int i = 0; i < 100; i++) {
@@ -392,8 +400,10 @@ static void test_supervisor_killed(void)
 			bad++;
 	}
 	CHECK_EQ(bad, 0);
-	CHECK_EQ(system("! find /sys/fs/cgroup -name 'sbx-20260101T000000Z-test-*' 2>/dev/null |"
-			" grep ."), 0);
+	/* others may run this test, too: ours have our pid in the name of the run */
+	snprintf(find, sizeof(find), "! find /sys/fs/cgroup -name 'sbx-%s-*' 2>/dev/null | grep .",
+		 run_id);
+	CHECK_EQ(system(find), 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
 
@@ -401,6 +411,7 @@ int main(void)
 {
 	int r = fake_workspace_open(&ws);
 
+	snprintf(run_id, sizeof(run_id), "20260101T000000Z-test%d", (int)getpid());
 	if (r < 0)
 		CHECK_SKIP("user namespaces cannot be made here");
 	test_ends();

@@ -23,8 +23,8 @@
 
 static json_t *load(const char *name)
 {
-	const char *data = getenv("SBX_TEST_DATA");
-	autofree char *path = str_printf("%s/vectors/%s.json", data ? data : "tests/data", name);
+	const char *src = getenv("SBX_SRC");
+	autofree char *path = str_printf("%s/tests/data/vectors/%s.json", src ? src : ".", name);
 	autofree char *text = NULL;
 	struct err err = { 0 };
 	json_t *j = NULL;
