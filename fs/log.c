@@ -110,12 +110,10 @@ int log_open(struct store *s, struct err *err)
 		return err_set(err, -errno, "stat store/log");
 	if ((uint64_t)sb.st_size < page_off(l->st.ring))
 		return err_set(err, -EBADMSG, "store/log is shorter than its state says.");
-	/* The config is written before the state, perhaps more than once: ahead is a crash in
-	 * between.  Behind is an older copy. */
+	/* The config is written before the state: ahead is a crash in between, behind is not. */
 	if (s->p.conf_counter < l->st.conf_counter)
 		return err_set(err, -EBADMSG,
-			       "keys/config is older than store/log: it was put back from an older "
-			       "copy.");
+			       "keys/config is older than store/log: it was put back from a copy.");
 	l->ring = l->st.ring;
 	l->slack = MAX(l->ring / 32, 4u);
 	l->head = l->st.tail;

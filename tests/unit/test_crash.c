@@ -101,7 +101,7 @@ static int check_dir(const char *dir, int depth, uint64_t seed)
 	struct kit k = kit;
 	uint64_t mapped = 0;
 	struct quota_usage u;
-	char path[32];
+	char path[300];
 	int bad_here = 0;
 
 	sim_start(&inner, dir, seed);
