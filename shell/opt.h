@@ -12,21 +12,21 @@
 struct err;
 
 enum opt_kind {
-	OPT_FLAG,      /* bool */
-	OPT_STRING,    /* const char *, borrowed from argv */
-	OPT_SIZE,      /* struct opt_u64, bytes */
-	OPT_TIME,      /* struct opt_u64, milliseconds */
-	OPT_COUNT,     /* struct opt_u64 */
-	OPT_MILLI,     /* struct opt_u64, thousandths */
-	OPT_ENUM,      /* const char *, one of 'choices' */
-	OPT_LIST,      /* struct opt_list, repeatable string */
+	OPT_FLAG,   /* bool */
+	OPT_STRING, /* const char *, borrowed from argv */
+	OPT_SIZE,   /* struct opt_u64, bytes */
+	OPT_TIME,   /* struct opt_u64, milliseconds */
+	OPT_COUNT,  /* struct opt_u64 */
+	OPT_MILLI,  /* struct opt_u64, thousandths */
+	OPT_ENUM,   /* const char *, one of 'choices' */
+	OPT_LIST,   /* struct opt_list, repeatable string */
 };
 
 /* What a number option was given.  With a word in place of a number 'value' is 0. */
 struct opt_u64 {
 	bool set;
-	bool none;         /* the word was "none" or "all": no limit */
-	const char *word;  /* the row's own string ("none", "half", "all"), NULL for a number */
+	bool none;        /* the word was "none" or "all": no limit */
+	const char *word; /* the row's own string ("none", "half", "all"), NULL for a number */
 	uint64_t value;
 };
 
@@ -39,39 +39,39 @@ struct opt_list {
 enum opt_complete { COMPLETE_NONE, COMPLETE_FILE, COMPLETE_DIR, COMPLETE_WORKSPACE };
 
 struct opt {
-	const char *name;            /* without "--"; NULL ends the table */
-	char letter;                 /* 0 = no short form */
+	const char *name; /* without "--"; NULL ends the table */
+	char letter;      /* 0 = no short form */
 	enum opt_kind kind;
 	size_t offset;
-	const char *arg;             /* name of the value in help, NULL for flags */
-	const char *deflt;           /* default as printed in help, NULL if none */
-	const char *help;            /* one sentence; in rows write it as ".help = ", so that the
-					compiler accepts a row without the fields below */
-	const char *const *choices;  /* OPT_ENUM: NULL-terminated */
+	const char *arg;            /* name of the value in help, NULL for flags */
+	const char *deflt;          /* default as printed in help, NULL if none */
+	const char *help;           /* one sentence; in rows write it as ".help = ", so that the
+				       compiler accepts a row without the fields below */
+	const char *const *choices; /* OPT_ENUM: NULL-terminated */
 	enum opt_complete complete;
-	uint64_t min, max;           /* numbers: allowed range; 0,0 = any */
-	const char *const *words;    /* numbers: words allowed instead ("none"); NULL = none of them */
+	uint64_t min, max;        /* numbers: allowed range; 0,0 = any */
+	const char *const *words; /* numbers: words allowed instead ("none"); NULL = none of them */
 };
 
 /* Word lists for the rows of number options. */
-extern const char *const opt_words_none[];  /* none */
-extern const char *const opt_words_half[];  /* half, none */
-extern const char *const opt_words_all[];   /* all, none */
+extern const char *const opt_words_none[]; /* none */
+extern const char *const opt_words_half[]; /* half, none */
+extern const char *const opt_words_all[];  /* all, none */
 
 struct opt_example {
-	const char *command, *text;  /* man page and --help; each is run by a test */
+	const char *command, *text; /* man page and --help; each is run by a test */
 };
 
 struct opt_command {
-	const char *name;            /* "sbx-shell", or "dataset add" for a verb of sbxctl */
-	const char *args;            /* "WS -- CMD [ARG..]" */
-	const char *summary;         /* one line */
-	const char *description;     /* paragraphs, separated by blank lines; for the man page */
+	const char *name;        /* "sbx-shell", or "dataset add" for a verb of sbxctl */
+	const char *args;        /* "WS -- CMD [ARG..]" */
+	const char *summary;     /* one line */
+	const char *description; /* paragraphs, separated by blank lines; for the man page */
 	const struct opt *opts;
-	const struct opt_example *examples;  /* NULL-command ended, may be NULL */
-	int min_args, max_args;      /* positional; max -1 = any */
-	bool rest_after_dashes;      /* "--" ends our part; what follows is the command */
-	int (*run)(void *opts, int argc, char **argv);  /* returns the exit code */
+	const struct opt_example *examples; /* NULL-command ended, may be NULL */
+	int min_args, max_args;             /* positional; max -1 = any */
+	bool rest_after_dashes;             /* "--" ends our part; what follows is the command */
+	int (*run)(void *opts, int argc, char **argv); /* returns the exit code */
 	size_t opts_size;
 };
 
@@ -82,11 +82,11 @@ struct opt_command {
 /* "sbxctl dataset add": what a person types; 'program' and c->name are the same for sbx-shell. */
 void opt_full_name(const char *program, const struct opt_command *c, char *ret, size_t size);
 
-/* Parse argv[1..] into 'opts' (zeroed by the caller). Options and positional arguments may be mixed;
- * the positional ones are moved to argv[1..n] and n is returned, or OPT_HELP, OPT_VERSION, or
- * negative errno with a sentence that names the option, what is wrong and "try NAME --help".
- * "--" ends the options; *ret_rest (may be NULL): index of the first argument after it, or argc. With
- * rest_after_dashes these are a command and not counted as positional; otherwise they are. */
+/* Parse argv[1..] into 'opts' (zeroed by the caller). Options and positional arguments may be
+ * mixed; the positional ones are moved to argv[1..n] and n is returned, or OPT_HELP, OPT_VERSION,
+ * or negative errno with a sentence that names the option, what is wrong and "try NAME --help".
+ * "--" ends the options; *ret_rest (may be NULL): index of the first argument after it, or argc.
+ * With rest_after_dashes these are a command and not counted as positional; otherwise they are. */
 int opt_parse(const char *program, const struct opt_command *c, int argc, char **argv, void *opts,
 	      int *ret_rest, struct err *err);
 /* Parse one value as the option would, into opts at the row's offset.  'what' names it in the

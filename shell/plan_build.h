@@ -5,7 +5,7 @@
  * "limits", then the built-in value. */
 #pragma once
 
-#include <jansson.h>
+#include "base/json.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,23 +16,23 @@ struct sbx_shell_opts;
 
 /* What is known of this host. */
 struct plan_host {
-	uint64_t memory_bytes;         /* of the machine, or of our own cgroup if that is less */
-	unsigned cpus;                 /* that we may run on */
-	bool has_bash;                 /* else the shell is /bin/sh */
-	const char *const *environ;    /* the caller's variables */
+	uint64_t memory_bytes;      /* of the machine, or of our own cgroup if that is less */
+	unsigned cpus;              /* that we may run on */
+	bool has_bash;              /* else the shell is /bin/sh */
+	const char *const *environ; /* the caller's variables */
 	/* Absolute path of a --ro source, links followed (heap), or NULL with errno. */
 	char *(*resolve)(const char *path);
 };
 
 struct plan_request {
 	const struct sbx_shell_opts *opts;
-	const json_t *settings;        /* workspace.json, NULL = built-in limits */
+	const json_t *settings; /* workspace.json, NULL = built-in limits */
 	const struct plan_host *host;
-	const char *workspace_name;    /* last part of its path, for the prompt */
+	const char *workspace_name; /* last part of its path, for the prompt */
 	const char *run_id;
-	char **command;                /* NULL-terminated; NULL = a shell */
-	bool interactive;              /* no command, and a terminal to talk to */
-	bool tty;                      /* make a pty inside */
+	char **command;   /* NULL-terminated; NULL = a shell */
+	bool interactive; /* no command, and a terminal to talk to */
+	bool tty;         /* make a pty inside */
 };
 
 struct built_plan;

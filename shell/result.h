@@ -1,7 +1,7 @@
 /* What a run came to: the verdict, the exit code, the sentence, and the JSON of interface.md. */
 #pragma once
 
-#include <jansson.h>
+#include "base/json.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,16 +11,16 @@
 /* Why the supervisor ended the run; recorded before anything is killed, because the kill itself
  * looks like any other signal. */
 enum run_cause {
-	CAUSE_NONE,     /* it ended by itself */
-	CAUSE_SETUP,    /* it never began */
-	CAUSE_EXEC,     /* the sandbox stood, but the command could not be executed */
+	CAUSE_NONE,  /* it ended by itself */
+	CAUSE_SETUP, /* it never began */
+	CAUSE_EXEC,  /* the sandbox stood, but the command could not be executed */
 	CAUSE_TIME,
 	CAUSE_CPU_TIME,
 	CAUSE_MEMORY,
 	CAUSE_OUTPUT,
-	CAUSE_FS_LOST,  /* the filesystem daemon died */
-	CAUSE_SIGNAL,   /* sbx-shell was told to end by 'cause_signal' and the command did not */
-	CAUSE_ESCAPE,   /* ^] three times */
+	CAUSE_FS_LOST, /* the filesystem daemon died */
+	CAUSE_SIGNAL,  /* sbx-shell was told to end by 'cause_signal' and the command did not */
+	CAUSE_ESCAPE,  /* ^] three times */
 };
 
 /* The exit codes that are ours (doc: EXIT STATUS). */
@@ -32,12 +32,12 @@ enum run_cause {
 
 struct run_facts {
 	char run_id[40];
-	char started[24];                /* "2026-11-20T10:15:00Z" */
+	char started[24]; /* "2026-11-20T10:15:00Z" */
 	enum run_cause cause;
-	int cause_signal;                /* CAUSE_SIGNAL */
-	int exec_errno;                  /* CAUSE_EXEC */
-	char setup_error[ERR_TEXT_MAX];  /* CAUSE_SETUP, CAUSE_EXEC: the sentence */
-	bool ended;                      /* 'end' is valid */
+	int cause_signal;               /* CAUSE_SIGNAL */
+	int exec_errno;                 /* CAUSE_EXEC */
+	char setup_error[ERR_TEXT_MAX]; /* CAUSE_SETUP, CAUSE_EXEC: the sentence */
+	bool ended;                     /* 'end' is valid */
 	struct sandbox_end end;
 	struct sandbox_usage usage;
 	struct sandbox_isolation isolation;
@@ -47,10 +47,10 @@ struct run_facts {
 };
 
 struct run_verdict {
-	const char *word;                /* "ok", "exit", "signal", "timeout", ... */
-	int exit_code;                   /* of sbx-shell */
-	char reason[ERR_TEXT_MAX];       /* empty: nothing to say */
-	const char *option;              /* that raises the limit, NULL if none does */
+	const char *word;          /* "ok", "exit", "signal", "timeout", ... */
+	int exit_code;             /* of sbx-shell */
+	char reason[ERR_TEXT_MAX]; /* empty: nothing to say */
+	const char *option;        /* that raises the limit, NULL if none does */
 };
 
 /* Pure. Order: our own cause, then the counters, then how the command ended. */

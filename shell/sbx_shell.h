@@ -14,12 +14,12 @@ struct limit_opts {
 
 struct sbx_shell_opts {
 	struct limit_opts limits;
-	const char *home;        /* "private", "persist" or NULL */
-	const char *net;         /* "none" or NULL */
+	const char *home; /* "private", "persist" or NULL */
+	const char *net;  /* "none" or NULL */
 	struct opt_list ro, env;
 	const char *cwd;
 	struct opt_u64 uid;
-	const char *profile;     /* NULL = default */
+	const char *profile; /* NULL = default */
 	bool allow_degraded;
 	const char *result;
 	bool quiet;

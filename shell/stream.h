@@ -15,17 +15,17 @@
 struct err;
 
 struct stream {
-	int src, dst;            /* owned; -1 = closed */
-	bool src_tty;            /* read only while we are in the foreground */
+	int src, dst; /* owned; -1 = closed */
+	bool src_tty; /* read only while we are in the foreground */
 	bool src_sock, dst_sock, dst_careful;
-	bool eof;                /* nothing more comes from src */
-	bool over;               /* src had more than 'budget' allowed */
-	int error;               /* why dst was given up: -EPIPE, -ENOSPC, .. */
-	uint8_t *buf;            /* owned */
+	bool eof;     /* nothing more comes from src */
+	bool over;    /* src had more than 'budget' allowed */
+	int error;    /* why dst was given up: -EPIPE, -ENOSPC, .. */
+	uint8_t *buf; /* owned */
 	size_t start, len;
-	uint64_t total;          /* bytes taken */
-	uint64_t *budget;        /* bytes that may still be taken, shared; NULL = no limit */
-	int src_slot, dst_slot;  /* in the poll set, -1 = not there */
+	uint64_t total;         /* bytes taken */
+	uint64_t *budget;       /* bytes that may still be taken, shared; NULL = no limit */
+	int src_slot, dst_slot; /* in the poll set, -1 = not there */
 };
 
 /* A descriptor of our own for the caller's 'fd' (borrowed), non-blocking where that is possible. */

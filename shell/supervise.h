@@ -15,14 +15,14 @@ struct err;
 struct fsc;
 
 struct supervise {
-	struct sandbox *sb;           /* borrowed, as all below */
-	struct fsc *fsc;              /* NULL in tests */
+	struct sandbox *sb; /* borrowed, as all below */
+	struct fsc *fsc;    /* NULL in tests */
 	const struct plan_limits *limits;
-	bool interactive;             /* a shell: no output limit, TERM becomes HUP */
-	int sigfd;                    /* from supervise_signals() */
-	int master;                   /* pty of the payload, or -1 */
-	struct stream in, out, errs;  /* owned by the caller; errs unused with a pty */
-	uint64_t budget;              /* what is left of --output */
+	bool interactive;            /* a shell: no output limit, TERM becomes HUP */
+	int sigfd;                   /* from supervise_signals() */
+	int master;                  /* pty of the payload, or -1 */
+	struct stream in, out, errs; /* owned by the caller; errs unused with a pty */
+	uint64_t budget;             /* what is left of --output */
 };
 
 /* Block what the loop takes from a signalfd, ignore what would hurt it, return the signalfd.

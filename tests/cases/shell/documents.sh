@@ -40,7 +40,7 @@ offers _sbx_shell "half none" sbx-shell --memory ''
 offers _sbx_shell "strict" sbx-shell --quiet --profile s
 mkdir folder && : >file
 offers _sbx_shell "folder" sbx-shell fo
-offers _sbx_shell "file" sbx-shell --result fi
+offers _sbx_shell "file" sbx-shell --result fil
 offers _sbx_shell "fish_indent" sbx-shell folder -- fish_ind
 offers _sbxctl "dataset" sbxctl da
 offers _sbxctl "add" sbxctl key ad
