@@ -105,6 +105,14 @@ int slot_list_read(int keysfd, struct slot_list *ret, struct err *err)
 
 /* Ways to V ------------------------------------------------------------------------------------ */
 
+/* A sentence that is complete already. */
+static int pass_on(struct err *err, const struct err *from)
+{
+	if (err)
+		*err = *from;
+	return from->code;
+}
+
 /* One attempt to open a volume; each way fills 'why' when it fails for a reason worth telling. */
 struct attempt {
 	const struct volume *v;
@@ -194,8 +202,10 @@ static int try_passphrase(struct attempt *a, const struct secret *pass, struct e
 			a->found = s;
 			return 0;
 		}
-		if (k != -EKEYREJECTED)
-			r = err_set(err, k, "workspace '%s': %s", a->v->path, why.text);
+		if (k != -EKEYREJECTED) {
+			pass_on(err, &why);
+			r = err_wrap(err, k, "workspace '%s'", a->v->path);
+		}
 	}
 	return r;
 }
@@ -209,6 +219,26 @@ static int try_passphrase_file(struct attempt *a, struct err *err)
 		return err_set(err, -ENOKEY, "workspace '%s' has no passphrase.", a->v->path);
 	r = prompt_read_file(a->u->passphrase_file, &pass, err);
 	return r < 0 ? r : try_passphrase(a, pass, err);
+}
+
+static int no_key(const struct attempt *a, struct err *err)
+{
+	char types[64] = "";
+
+	if (a->why.code)
+		return pass_on(err, &a->why);
+	if (a->l->first.code) {
+		pass_on(err, &a->l->first);
+		return err_wrap(err, a->l->first.code, "workspace '%s'", a->v->path);
+	}
+	for (enum slot_type t = SLOT_OWNER; t <= SLOT_RECIPIENT; t++)
+		if (has_slot(a, t))
+			snprintf(types + strlen(types), sizeof(types) - strlen(types), "%s%s",
+				 *types ? ", " : "", slot_type_name(t));
+	return err_set(err, -ENOKEY,
+		       "no key of yours opens workspace '%s': it has slots of these kinds: %s. Use "
+		       "it as the user who made it, or give --passphrase-file or --recovery-file.",
+		       a->v->path, *types ? types : "none");
 }
 
 static int try_prompt(struct attempt *a, struct err *err)
@@ -229,6 +259,9 @@ static int try_prompt(struct attempt *a, struct err *err)
 		if (r != -EKEYREJECTED)
 			break;
 	}
+	/* Who shares a workspace is the nearer remedy than a passphrase that this user has not. */
+	if ((r == -ENOTTY || r == -ECANCELED) && a->why.code)
+		return no_key(a, err);
 	if (r == -ENOTTY)
 		return err_set(err, -ENOKEY,
 			       "workspace '%s' needs its passphrase, and there is no terminal to "
@@ -306,25 +339,6 @@ static int try_recipient(struct attempt *a)
 		note_damage(a, s);
 	}
 	return -ENOKEY;
-}
-
-static int no_key(const struct attempt *a, struct err *err)
-{
-	char types[64] = "";
-
-	if (a->why.code)
-		return err_set(err, a->why.code, "%s", a->why.text);
-	if (a->l->first.code)
-		return err_set(err, a->l->first.code, "workspace '%s': %s", a->v->path,
-			       a->l->first.text);
-	for (enum slot_type t = SLOT_OWNER; t <= SLOT_RECIPIENT; t++)
-		if (has_slot(a, t))
-			snprintf(types + strlen(types), sizeof(types) - strlen(types), "%s%s",
-				 *types ? ", " : "", slot_type_name(t));
-	return err_set(err, -ENOKEY,
-		       "no key of yours opens workspace '%s': it has slots of these kinds: %s. Use "
-		       "it as the user who made it, or give --passphrase-file or --recovery-file.",
-		       a->v->path, *types ? types : "none");
 }
 
 /* What was given on the command line decides, be it right or wrong; then what needs no question. */
