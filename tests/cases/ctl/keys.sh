@@ -81,11 +81,13 @@ inside wr 'echo shared >/workspace/file' || fail "write"
 expect_code 0 sbxctl key add wr --recipient "$pub"
 expect_code 1 sbxctl key add wr --recipient "${pub%?}x"
 closed wr
+HOME=$PWD/other expect_refusal 3 "confirmed known_owners" sbxctl status wr
+grep -o 'sbx-pub-[a-z0-9]*' cmd.err >other/.config/sbx/known_owners
 HOME=$PWD/other sbxctl status wr --json >s.json || fail "the recipient cannot open it"
 expect_field s.json read_only true
 closed wr
 got=$(HOME=$PWD/other sbx-shell $degraded --quiet wr -- cat /workspace/file)
 expect_eq "$got" shared "what the recipient reads"
-HOME=$PWD/other sbx-shell $degraded --quiet wr -- sh -c 'echo x >/workspace/file' 2>/dev/null &&
+HOME=$PWD/other sbx-shell $degraded --quiet wr -- sh -c 'echo x >/workspace/file' 2>err &&
 	fail "a recipient wrote"
-exit 0
+grep -q 'Read-only' err || fail "not EROFS: $(cat err)"
