@@ -74,12 +74,12 @@ static const struct opt sbx_shell_rows[] = {
 };
 
 static const struct opt_example sbx_shell_examples[] = {
-	{ "sbx-shell WS", "an interactive shell in /workspace; leaving it ends everything inside" },
-	{ "sbx-shell WS -- python3 analysis.py", "one command, for at most an hour" },
-	{ "sbx-shell --time 5m --memory 2G --result r.json WS -- python3 fit.py",
+	{ "sbx-shell ws", "an interactive shell in /workspace; leaving it ends everything inside" },
+	{ "sbx-shell ws -- python3 analysis.py", "one command, for at most an hour" },
+	{ "sbx-shell --time 5m --memory 2G --result r.json ws -- python3 fit.py",
 	  "with limits; r.json says how it ended and what it used" },
-	{ "sbx-shell --ro /opt/conda WS -- /opt/conda/bin/python fit.py",
-	  "with an environment that lives on the host" },
+	{ "sbx-shell --ro ~/env ws -- ~/env/bin/python3 fit.py",
+	  "with a virtual environment that lives on the host" },
 	{ NULL, NULL },
 };
 
