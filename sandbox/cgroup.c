@@ -135,28 +135,26 @@ static int make_leaf(int place, const char *name)
 	fd = openat(place, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	/* Held by S and the janitor through this very description; see cgroup_sweep(). */
+	/* Held as long as S lives; see cgroup_sweep(). */
 	flock(fd, LOCK_EX | LOCK_NB);
 	return take_fd(&fd);
 }
 
-static enum cgroup_mode mode_of(const struct cgroup *cg)
+static enum cgroup_mode mode_of(const struct cgroup *cg, const int fds[TREE_COUNT])
 {
-	bool v2 = cg->leaf[TREE_UNIFIED] >= 0;
+	bool v2 = fds[TREE_UNIFIED] >= 0;
 	bool v1 = false;
 
 	for (int i = TREE_UNIFIED + 1; i < TREE_COUNT; i++)
-		v1 = v1 || cg->leaf[i] >= 0;
+		v1 = v1 || fds[i] >= 0;
 	if (v2)
 		return cg->places.unified_only ? CGROUP_V2 : CGROUP_HYBRID;
 	return v1 ? CGROUP_V1 : CGROUP_NONE;
 }
 
-int cgroup_create(const char *run_id, const struct plan_limits *l, bool group_oom,
-		  struct cgroup **ret, struct err *err)
+int cgroup_prepare(const char *run_id, struct cgroup **ret, struct err *err)
 {
 	struct cgroup *cg = calloc(1, sizeof(*cg));
-	int r;
 
 	if (!cg)
 		return err_set(err, -ENOMEM, "make a cgroup");
@@ -165,19 +163,33 @@ int cgroup_create(const char *run_id, const struct plan_limits *l, bool group_oo
 	snprintf(cg->name, sizeof(cg->name), "sbx-%s-%d-%llu", run_id, (int)getpid(),
 		 (unsigned long long)cgroup_start_time(getpid()));
 	cgroup_places_open(&cg->places, true);
+	cg->powers.mode = mode_of(cg, cg->places.fd);
+	*ret = cg;
+	return 0;
+}
+
+int cgroup_make(struct cgroup *cg, const struct plan_limits *l, bool group_oom, struct err *err)
+{
+	int r;
+
 	for (int i = 0; i < TREE_COUNT; i++) {
 		if (cg->places.fd[i] >= 0)
 			cg->leaf[i] = make_leaf(cg->places.fd[i], cg->name);
 	}
-	cg->powers.mode = mode_of(cg);
+	cg->powers.mode = mode_of(cg, cg->leaf);
 	r = cg->powers.mode == CGROUP_NONE ? 0 : write_limits(cg, l, group_oom, err);
-	if (r < 0) {
+	if (r < 0)
 		cgroup_remove(cg);
-		cgroup_free(cg);
-		return r;
+	return r;
+}
+
+void cgroup_find(struct cgroup *cg)
+{
+	for (int i = 0; i < TREE_COUNT; i++) {
+		if (cg->places.fd[i] >= 0 && cg->leaf[i] < 0)
+			cg->leaf[i] = openat(cg->places.fd[i], cg->name,
+					     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
-	*ret = cg;
-	return 0;
 }
 
 const struct cgroup_powers *cgroup_get_powers(const struct cgroup *cg)
@@ -194,11 +206,7 @@ size_t cgroup_fds(const struct cgroup *cg, int *ret, size_t max)
 {
 	size_t n = 0;
 
-	for (int i = 0; i < TREE_COUNT; i++) {
-		if (n + 2 > max)
-			break;
-		if (cg->leaf[i] >= 0)
-			ret[n++] = cg->leaf[i];
+	for (int i = 0; i < TREE_COUNT && n < max; i++) {
 		if (cg->places.fd[i] >= 0)
 			ret[n++] = cg->places.fd[i];
 	}
@@ -229,9 +237,9 @@ int cgroup_remove(struct cgroup *cg)
 	for (int tries = 0; tries < 12; tries++) {
 		r = 0;
 		for (int i = 0; i < TREE_COUNT; i++) {
-			if (cg->leaf[i] >= 0 &&
+			if (cg->places.fd[i] >= 0 &&
 			    unlinkat(cg->places.fd[i], cg->name, AT_REMOVEDIR) < 0 &&
-			    errno != ENOENT)
+			    errno == EBUSY)
 				r = -errno;
 		}
 		if (r == 0)

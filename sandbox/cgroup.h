@@ -5,8 +5,8 @@
  *   v1+v2  hybrid, as root: limits in the v1 hierarchies, birth, kill and events in the v2 tree
  *   none   nothing writable: the caller polls, and says so
  *
- * A leaf is named sbx-RUN-PID-STARTTIME after the supervisor that made it, and the supervisor and
- * its janitor hold a lock on it: cgroup_sweep() removes leaves of dead supervisors only. */
+ * A leaf is named sbx-RUN-PID-STARTTIME after the supervisor that made it, and the supervisor holds
+ * a lock on it: cgroup_sweep() removes leaves of dead supervisors only. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,13 +32,17 @@ struct cgroup_counters {
 	uint64_t cpu_ms, max_memory_bytes, oom_kills, pids_max_hits;
 };
 
-/* Make a leaf with every limit of 'l' written, before any process exists.  'group_oom': running out
- * of memory ends all of it (half a computation is none) where the kernel can do that (v2); without
- * it one process dies and a shell lives on.  Where there is no
- * writable cgroup *ret is a leaf of mode CGROUP_NONE, on which all functions do nothing. Errors are
- * those of a host that offers a controller and then refuses. */
-int cgroup_create(const char *run_id, const struct plan_limits *l, bool group_oom,
-		  struct cgroup **ret, struct err *err);
+/* Find out where a leaf can be, and what it will be called; nothing is made yet, so that a janitor
+ * can be at its post before.  Where there is no writable cgroup *ret is of mode CGROUP_NONE, on
+ * which all functions do nothing. */
+int cgroup_prepare(const char *run_id, struct cgroup **ret, struct err *err);
+/* Make the leaf with every limit of 'l' written, before any process exists.  'group_oom': running
+ * out of memory ends all of it (half a computation is none) where the kernel can do that (v2);
+ * without it one process dies and a shell lives on.  Errors are those of a host that offers a
+ * controller and then refuses; what was made is removed. */
+int cgroup_make(struct cgroup *cg, const struct plan_limits *l, bool group_oom, struct err *err);
+/* For a janitor, which was forked between the two: open what was made in the meantime. */
+void cgroup_find(struct cgroup *cg);
 const struct cgroup_powers *cgroup_get_powers(const struct cgroup *cg);
 /* Directory for CLONE_INTO_CGROUP, or -1. */
 int cgroup_birth_fd(const struct cgroup *cg);

@@ -48,6 +48,7 @@ static _Noreturn void janitor(struct cgroup *cg, int pipe)
 	cgroup_sweep();
 	if (fd_read_full(pipe, &c, 1) == 1)
 		_exit(0);
+	cgroup_find(cg);
 	/* The supervisor is dead. Pid 1 inside ends by itself; a hanging daemon may delay others.
 	 */
 	for (int i = 0; i < 100; i++) {

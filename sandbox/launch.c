@@ -143,13 +143,20 @@ static int open_sources(struct sources *s, const struct sandbox_plan *p, struct 
 
 static int prepare_limits(struct sandbox *sb, const struct sandbox_plan *p, struct err *err)
 {
-	int r = cgroup_create(p->run_id, &p->limits, !p->tty, &sb->cg, err);
+	const struct cgroup_powers *powers;
+	int r = cgroup_prepare(p->run_id, &sb->cg, err);
 
-	if (r == 0)
-		r = degrade_decide(p, cgroup_get_powers(sb->cg), &sb->isolation, err);
-	sb->usage.memory_is_polled = !cgroup_get_powers(sb->cg)->memory;
-	if (r == 0 && cgroup_get_powers(sb->cg)->mode != CGROUP_NONE)
+	if (r < 0)
+		return r;
+	powers = cgroup_get_powers(sb->cg);
+	/* First: whatever moment S is killed at, somebody must know what to remove. */
+	if (powers->mode != CGROUP_NONE)
 		r = janitor_start(sb->cg, &sb->janitor, err);
+	if (r == 0)
+		r = cgroup_make(sb->cg, &p->limits, !p->tty, err);
+	if (r == 0)
+		r = degrade_decide(p, powers, &sb->isolation, err);
+	sb->usage.memory_is_polled = !powers->memory;
 	return r;
 }
 

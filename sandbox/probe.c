@@ -210,8 +210,8 @@ static void fill(struct probe_result *p, const char *name, enum probe_state stat
 {
 	p->name = name;
 	p->state = state;
-	snprintf(p->detail, sizeof(p->detail), "%s", detail);
-	snprintf(p->fix, sizeof(p->fix), "%s", state == PROBE_OK || !fix ? "" : fix);
+	snprintf(p->detail, sizeof(p->detail), "%.199s", detail);
+	snprintf(p->fix, sizeof(p->fix), "%.299s", state == PROBE_OK || !fix ? "" : fix);
 }
 
 static void probe_row(const struct row *row, struct probe_result *ret)
@@ -256,8 +256,10 @@ static size_t probe_cgroups(struct probe_result *ret, size_t max)
 	struct cgroup *cg = NULL;
 	struct err err = { 0 };
 	char detail[64], fix[300];
-	int r = cgroup_create("probe", &limits, true, &cg, &err);
+	int r = cgroup_prepare("probe", &cg, &err);
 
+	if (r == 0)
+		r = cgroup_make(cg, &limits, true, &err);
 	if (r == 0)
 		p = cgroup_get_powers(cg);
 	snprintf(fix, sizeof(fix), "%.299s", r < 0 ? err.text : degrade_cgroup_remedy());
