@@ -72,10 +72,23 @@ static int open_alone(struct recovery *rc, int fd, uint8_t *page, struct cfile *
 	return r;
 }
 
+/* The backing's time is older than the data when only the log was synced; then the image's holds.
+ * It must not be that of the recovery: nothing was changed by it. */
+static void put_newer_time(struct cfile *f, struct timespec kept[static 2])
+{
+	int64_t sec = f->h.mtime_ns / 1000000000 - (f->h.mtime_ns % 1000000000 < 0);
+	long ns = (long)(f->h.mtime_ns - sec * 1000000000);
+
+	if (kept[1].tv_sec < sec || (kept[1].tv_sec == sec && kept[1].tv_nsec < ns))
+		kept[1] = (struct timespec){ sec, ns };
+	home_put_time(f, kept);
+}
+
 /* First walk. */
 static int apply_file(struct recovery *rc, int fd, const char *path)
 {
 	uint8_t page[BLOCK_SIZE];
+	struct timespec kept[2];
 	struct cfile *f = NULL;
 	int r;
 
@@ -83,7 +96,10 @@ static int apply_file(struct recovery *rc, int fd, const char *path)
 	if (r < 0)
 		return r;
 	memcpy(f->h.file_id, head_clear_file_id(page), FILE_ID_LEN);
+	home_keep_time(f, kept);
 	r = recover_apply(rc, f);
+	if (r > 0)
+		put_newer_time(f, kept);
 	cfile_alone_free(f);
 	return r < 0 ? r : 0;
 }
