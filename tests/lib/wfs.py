@@ -599,7 +599,7 @@ class Workspace:
             h, text = read_file(f.read(), self.keys, self.vol_id, self.pad, path)
         need(h.epoch <= self.state["epoch"], path + ": epoch of the future")
         self.links[st.st_dev, st.st_ino] = where
-        return "file", where, {"mode": self.mode(path, st), "mtime": h.mtime, "data": text,
+        return "file", where, {"mode": self.mode(path, st), "mtime": st.st_mtime_ns, "data": text,
                                "header": h, "xattrs": self.user_xattrs(path, False, h.file_id)}
 
 
