@@ -13,7 +13,7 @@ wfs="/usr/bin/python3 -B $SBX_SRC/tests/lib/wfs.py"
 
 unpack() { # NAME
 	rm -rf "$1"
-	tar --xattrs --xattrs-include='user.*' --no-same-owner -xzf "$golden/$1.tar.gz" ||
+	tar --xattrs --xattrs-include='user.*' --no-same-owner -pxzf "$golden/$1.tar.gz" ||
 		fail "unpack $1"
 }
 
