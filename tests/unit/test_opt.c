@@ -34,7 +34,7 @@ static const struct opt demo_opts[] = {
 	  .words = opt_words_all },
 	{ "env", 0, OPT_LIST, offsetof(struct demo, envs), "NAME[=VALUE]", NULL,
 	  .help = "pass or set one variable" },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static int demo_run(void *opts, int argc, char **argv)
