@@ -8,7 +8,8 @@
 new_ws ws
 mkdir m
 expect_code 0 sbxctl mount ws m
-[ "$MODE" = user ] || export OWNER="$(stat -c %u m/workspace)"
+OWNER=$(stat -c %u m/workspace)
+export OWNER
 /usr/bin/python3 "$SBX_SRC/tests/lib/posix_suite.py" "$PWD/m/workspace"
 code=$?
 expect_code 0 sbxctl umount m
