@@ -76,7 +76,7 @@ static char *resolve(const char *path)
 	return realpath(path, NULL);
 }
 
-void host_facts(const char *const *environ, struct plan_host *ret)
+void host_facts(const char *const *variables, struct plan_host *ret)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 	cpu_set_t cpus;
@@ -86,7 +86,7 @@ void host_facts(const char *const *environ, struct plan_host *ret)
 		.memory_bytes = (uint64_t)pages * (uint64_t)page,
 		.cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
 		.has_bash = access("/usr/bin/bash", X_OK) == 0 || access("/bin/bash", X_OK) == 0,
-		.environ = environ,
+		.variables = variables,
 		.resolve = resolve,
 	};
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)

@@ -245,23 +245,23 @@ static int env_put(struct built_plan *b, char *entry, struct err *err)
 	return 0;
 }
 
-static const char *env_get(const char *const *environ, const char *name, size_t len)
+static const char *env_get(const char *const *variables, const char *name, size_t len)
 {
-	for (; environ && *environ; environ++)
-		if (!strncmp(*environ, name, len) && (*environ)[len] == '=')
-			return *environ;
+	for (; variables && *variables; variables++)
+		if (!strncmp(*variables, name, len) && (*variables)[len] == '=')
+			return *variables;
 	return NULL;
 }
 
 /* The few variables of the host that say how to talk to the person, and no more. */
-static int env_from_host(struct built_plan *b, const char *const *environ, struct err *err)
+static int env_from_host(struct built_plan *b, const char *const *variables, struct err *err)
 {
 	static const char *const names[] = { "TERM=", "LANG=", "LC_", "TZ=" };
 
-	for (; environ && *environ; environ++)
+	for (; variables && *variables; variables++)
 		for (size_t i = 0; i < ARRAY_LEN(names); i++)
-			if (!strncmp(*environ, names[i], strlen(names[i]))) {
-				int r = env_put(b, strdup(*environ), err);
+			if (!strncmp(*variables, names[i], strlen(names[i]))) {
+				int r = env_put(b, strdup(*variables), err);
 
 				if (r < 0)
 					return r;
@@ -301,7 +301,7 @@ static int env_from_options(struct built_plan *b, const struct plan_request *rq,
 				       "--env: '%s' does not begin with a name of a variable.",
 				       text);
 		if (text[len] != '=') {
-			text = env_get(rq->host->environ, text, len);
+			text = env_get(rq->host->variables, text, len);
 			if (!text)
 				return err_set(
 					err, -EINVAL,
@@ -318,7 +318,7 @@ static int env_from_options(struct built_plan *b, const struct plan_request *rq,
 static int build_env(struct built_plan *b, const struct plan_request *rq, struct err *err)
 {
 	const char *home = b->plan.home_persist ? "/workspace/.home" : HOME_DIR;
-	int r = env_from_host(b, rq->host->environ, err);
+	int r = env_from_host(b, rq->host->variables, err);
 
 	if (r == 0)
 		r = env_put(b, strdup("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), err);

@@ -19,7 +19,7 @@ struct plan_host {
 	uint64_t memory_bytes;      /* of the machine, or of our own cgroup if that is less */
 	unsigned cpus;              /* that we may run on */
 	bool has_bash;              /* else the shell is /bin/sh */
-	const char *const *environ; /* the caller's variables */
+	const char *const *variables; /* the caller's variables */
 	/* Absolute path of a --ro source, links followed (heap), or NULL with errno. */
 	char *(*resolve)(const char *path);
 };

@@ -25,7 +25,7 @@ static const char *const environ_[] = { "TERM=xterm",  "LANG=de_DE.UTF-8", "LC_T
 static struct plan_host host = { .memory_bytes = 8ull << 30,
 				 .cpus = 4,
 				 .has_bash = true,
-				 .environ = environ_,
+				 .variables = environ_,
 				 .resolve = resolve_same };
 static struct sbx_shell_opts opts;
 static struct err e;
