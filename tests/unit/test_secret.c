@@ -11,6 +11,19 @@
 
 #define MANY 3000
 
+/* The address sanitizer answers mlock() itself, always with success. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define MLOCK_IS_REAL 0
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define MLOCK_IS_REAL 0
+#endif
+#ifndef MLOCK_IS_REAL
+#define MLOCK_IS_REAL 1
+#endif
+
 static bool all_zero(const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -150,7 +163,7 @@ static void children(void)
 	CHECK_EQ(in_child(child_forgets, p), 0);
 	CHECK(in_child(child_overruns, p) != 0); /* a signal, or a sanitizer's exit */
 	CHECK_EQ(p[0], 7);
-	if (geteuid() == 0)
+	if (MLOCK_IS_REAL && geteuid() == 0)
 		CHECK_EQ(in_child(child_without_lock, p), 0);
 	secret_release(p);
 }

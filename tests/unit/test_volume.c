@@ -463,6 +463,8 @@ static void slots(void)
 	shell("cp $A $A.kept", path);
 	CHECK_EQ(open_as(mine, &v, &err), 0);
 	CHECK_EQ(volume_key_remove(v, slot, &err), 0);
+	json_decref(list);
+	list = NULL;
 	CHECK_EQ(volume_key_list(v, &list, &err), 0);
 	{
 		const json_t *last = json_array_get(list, 0);
