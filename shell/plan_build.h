@@ -16,9 +16,9 @@ struct sbx_shell_opts;
 
 /* What is known of this host. */
 struct plan_host {
-	uint64_t memory_bytes;      /* of the machine, or of our own cgroup if that is less */
-	unsigned cpus;              /* that we may run on */
-	bool has_bash;              /* else the shell is /bin/sh */
+	uint64_t memory_bytes;        /* of the machine, or of our own cgroup if that is less */
+	unsigned cpus;                /* that we may run on */
+	bool has_bash;                /* else the shell is /bin/sh */
 	const char *const *variables; /* the caller's variables */
 	/* Absolute path of a --ro source, links followed (heap), or NULL with errno. */
 	char *(*resolve)(const char *path);
