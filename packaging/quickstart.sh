@@ -153,7 +153,7 @@ if ! why=$(sbx-shell --memory 2G --time 60s ws -- true 2>&1 </dev/null); then
 	esac
 fi
 run "sbx-shell $degraded--time 5m --memory 2G --pids 128 --ro $(quote "$work/analysis.py"):/opt/analysis.py --result result.json ws -- /usr/bin/python3 /opt/analysis.py"
-run "cat result.json"
+run "head -n 11 result.json"
 
 step "6. What the code inside cannot do"
 run "sbx-shell $degraded--time 1m --ro $(quote "$work/forbidden.py"):/opt/forbidden.py ws -- /usr/bin/python3 /opt/forbidden.py"
@@ -187,12 +187,11 @@ run "cat view/workspace/scores.csv"
 run "sbxctl status ws"
 
 step "Done in $(($(date +%s) - began)) s. The view stays mounted. What to type next"
-cat <<END
-  export PATH=$(quote "$build/shell"):\$PATH; cd $(quote "$work")
-  xdg-open view/workspace/report.png           # or copy it: it is a normal file there
-  sbx-shell ${degraded}ws                 # a shell in the sandbox; 'exit' ends everything in it
-  sbx-shell ${degraded}--time 10s ws -- CMD     # any command, with limits: sbx-shell --help
-  sbxctl umount view                           # take the view away
-  sbxctl --help                                # datasets, keys, limits, status
-  sudo meson install -C $(quote "$build")      # programs, man pages and completions for everybody
-END
+next() { if [ $# = 1 ]; then say "  $1"; else printf '  %-46s # %s\n' "$1" "$2"; fi; }
+next "export PATH=$(quote "$build/shell"):\$PATH; cd $(quote "$work")"
+next "xdg-open view/workspace/report.png" "or copy it: it is a normal file there"
+next "sbx-shell ${degraded}ws" "a shell in the sandbox; 'exit' ends everything in it"
+next "sbx-shell ${degraded}--time 10s ws -- ls -l" "any command, with limits: sbx-shell --help"
+next "sbxctl umount view" "take the view away"
+next "sbxctl --help" "datasets, keys, limits, status"
+next "${sudo#none}meson install -C $(quote "$build")" "programs, man pages, completions for everybody"

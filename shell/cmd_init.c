@@ -79,6 +79,27 @@ static void measured_text(const json_t *report, char *out, size_t size)
 	}
 }
 
+/* The daemon takes the cipher that runs everywhere when the fastest is not faster by a tenth. */
+static const char *why_cipher(const struct init_opts *o, const json_t *report)
+{
+	json_t *measured = json_object_get(report, "measured"), *v;
+	double best = 0, chosen = 0;
+	const char *key;
+
+	if (o->cipher && strcmp(o->cipher, "auto") != 0)
+		return "as asked";
+	json_object_foreach (measured, key, v) {
+		size_t n = strcspn(key, "_");
+
+		best = MAX(best, json_number_value(v));
+		if (strlen(ctl_str(report, "cipher")) == n &&
+		    !strncmp(key, ctl_str(report, "cipher"), n))
+			chosen = json_number_value(v);
+	}
+	return chosen >= best ? "the fastest of this machine"
+			      : "about as fast as the fastest, and every machine has it";
+}
+
 static void print_identity(const json_t *report)
 {
 	bool created = false;
@@ -100,10 +121,7 @@ static void print_report(const struct init_opts *o, const char *ws, const json_t
 	printf("Created workspace %s%s%s\n", out_on(OUT_BOLD), ws, out_off());
 	out_pair("id", "%s", ctl_str(report, "id"));
 	measured_text(report, text, sizeof(text));
-	out_pair("cipher", "%s%s%s", ctl_str(report, "cipher"),
-		 o->cipher && strcmp(o->cipher, "auto") != 0 ? " (as asked)"
-							     : " (the fastest of this machine)",
-		 text);
+	out_pair("cipher", "%s (%s)%s", ctl_str(report, "cipher"), why_cipher(o, report), text);
 	format_size(o->quota.value, size);
 	if (o->files.value)
 		snprintf(text, sizeof(text), ", %llu files", (unsigned long long)o->files.value);
@@ -168,8 +186,8 @@ static int init_run(void *opts, int argc, char **argv)
 		if (pass_fd < 0)
 			return ctl_fail(pass_fd, &err);
 	}
-	/* A second of work that is done whole or not at all: from here on Ctrl-C, which the daemon's
-	 * program would get too, comes too late. */
+	/* A second of work that is done whole or not at all: from here on Ctrl-C, which the
+	 * daemon's program would get too, comes too late. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
