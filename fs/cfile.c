@@ -277,6 +277,7 @@ int cfile_open(struct store *s, int fd, struct cfile **ret)
 	struct cfile *f, *have;
 	struct stat st;
 	uint64_t gen;
+	bool fits;
 	int r;
 
 	do {
@@ -296,14 +297,15 @@ int cfile_open(struct store *s, int fd, struct cfile **ret)
 		store_epoch_leave(s);
 		pthread_mutex_lock(&s->reg_lock);
 		have = get_ref(s, &st);
-		/* A state that went meanwhile may have written after our read. */
-		if (!have && gen == s->gen && r == 0) {
+		/* A state that went meanwhile may have written after our read: read again. */
+		fits = !have && gen == s->gen;
+		if (fits && r == 0) {
 			f->fd = fd;
 			insert(s, f);
 			*ret = f;
 		}
 		pthread_mutex_unlock(&s->reg_lock);
-		if (!have && gen == s->gen) {
+		if (fits) {
 			if (r < 0)
 				destroy(f);
 			return r;
