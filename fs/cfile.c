@@ -84,11 +84,16 @@ int cfile_damage(struct cfile *f, uint64_t block, const char *what)
 	return -EIO;
 }
 
-static struct cfile **bucket(struct store *s, uint64_t dev, uint64_t ino)
+static size_t bucket_index(uint64_t dev, uint64_t ino)
 {
 	uint64_t h = (ino ^ dev * 31) * UINT64_C(0x9E3779B97F4A7C15);
 
-	return &s->table[(h >> 40) % REG_BUCKETS];
+	return (h >> 40) % REG_BUCKETS;
+}
+
+static struct cfile **bucket(struct store *s, uint64_t dev, uint64_t ino)
+{
+	return &s->table[bucket_index(dev, ino)];
 }
 
 static struct cfile *find(struct store *s, uint64_t dev, uint64_t ino)
@@ -276,7 +281,7 @@ int cfile_open(struct store *s, int fd, struct cfile **ret)
 {
 	struct cfile *f, *have;
 	struct stat st;
-	uint64_t gen;
+	uint32_t gen;
 	bool fits;
 	int r;
 
@@ -285,7 +290,7 @@ int cfile_open(struct store *s, int fd, struct cfile **ret)
 			return -errno;
 		pthread_mutex_lock(&s->reg_lock);
 		have = get_ref(s, &st);
-		gen = s->gen;
+		gen = s->gens[bucket_index(st.st_dev, st.st_ino)];
 		pthread_mutex_unlock(&s->reg_lock);
 		if (have)
 			break;
@@ -298,7 +303,7 @@ int cfile_open(struct store *s, int fd, struct cfile **ret)
 		pthread_mutex_lock(&s->reg_lock);
 		have = get_ref(s, &st);
 		/* A state that went meanwhile may have written after our read: read again. */
-		fits = !have && gen == s->gen;
+		fits = !have && gen == s->gens[bucket_index(st.st_dev, st.st_ino)];
 		if (fits && r == 0) {
 			f->fd = fd;
 			insert(s, f);
@@ -342,7 +347,7 @@ static bool detach_if_idle(struct cfile *f)
 		;
 	*p = f->next;
 	s->ncfiles--;
-	s->gen++;
+	s->gens[bucket_index(f->dev, f->ino)]++;
 	return true;
 }
 

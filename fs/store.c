@@ -90,6 +90,7 @@ static void store_free(struct store *s)
 	if (s->table)
 		cfile_free_all(s);
 	free(s->table);
+	free(s->gens);
 	log_destroy(s);
 	tagcache_free(s->tags);
 	if (s->log_fd >= 0)
@@ -124,8 +125,9 @@ static struct store *store_alloc(const struct store_params *p)
 	pthread_cond_init(&s->bg_cond, &ca);
 	pthread_condattr_destroy(&ca);
 	s->table = calloc(REG_BUCKETS, sizeof(struct cfile *));
+	s->gens = calloc(REG_BUCKETS, sizeof(*s->gens));
 	s->tags = tagcache_new(TAGCACHE_PAGES);
-	if (!s->table || !s->tags) {
+	if (!s->table || !s->gens || !s->tags) {
 		store_free(s);
 		return NULL;
 	}

@@ -36,7 +36,7 @@ struct store {
 	int log_fd;
 
 	pthread_rwlock_t epoch_lock;
-	uint32_t epoch; /* epoch_lock */
+	_Atomic uint32_t epoch; /* changes under epoch_lock */
 	atomic_bool failed;
 	atomic_bool changed; /* since the last checkpoint */
 	atomic_uint_fast64_t last_change_ms;
@@ -46,7 +46,7 @@ struct store {
 
 	pthread_mutex_t reg_lock; /* guards the table, refs and pins of every cfile */
 	struct cfile **table;     /* REG_BUCKETS chains by (dev, ino) */
-	uint64_t gen;             /* grows when a cfile leaves the table */
+	uint32_t *gens;           /* of each chain: grows when a cfile leaves it */
 	uint64_t next_uid;
 	uint32_t ncfiles, nlinger;
 
