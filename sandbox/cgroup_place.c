@@ -74,36 +74,40 @@ static int move_all(int from, int to)
 	return r;
 }
 
-static int enable_controllers(int dir)
+/* What is not delegated (ENOENT) stays off: the leaf lacks the files then, and so we find out. */
+static void enable_controllers(int dir)
 {
 	static const char *const wanted[] = { "+memory", "+pids", "+cpu" };
-	int result = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-		int r = fd_write_attr(dir, "cgroup.subtree_control", wanted[i]);
-
-		/* Not delegated (ENOENT): the leaf lacks the files, and so we find out. */
-		if (r == -EBUSY)
-			result = r;
-	}
-	return result;
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		fd_write_attr(dir, "cgroup.subtree_control", wanted[i]);
 }
 
-/* The v2 rule "no processes beside limited children": out of the way, then enable. */
+/* The v2 rule "no processes beside limited children".  Out of the way before anything is enabled:
+ * +memory would be refused, but +pids and +cpu would turn the place into the root of a threaded
+ * tree, and nothing can be born below one of those. */
 static int make_room(int dir)
 {
+	autofree char *procs = NULL;
 	autoclose int own = -1;
-	int r = enable_controllers(dir);
+	int r;
 
-	if (r != -EBUSY)
-		return r;
-	if (mkdirat(dir, SUPERVISOR_DIR, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	own = openat(dir, SUPERVISOR_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (own < 0)
-		return -errno;
-	r = move_all(dir, own);
-	return r < 0 ? r : enable_controllers(dir);
+	/* The root of the hierarchy is free from the rule. */
+	if (faccessat(dir, "cgroup.type", F_OK, 0) == 0) {
+		r = fd_read_attr(dir, "cgroup.procs", &procs);
+		if (r < 0)
+			return r;
+	}
+	if (procs && *procs) {
+		if (mkdirat(dir, SUPERVISOR_DIR, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		own = openat(dir, SUPERVISOR_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = own < 0 ? -errno : move_all(dir, own);
+		if (r < 0)
+			return r;
+	}
+	enable_controllers(dir);
+	return 0;
 }
 
 /* systemd marks what it has handed over; we mark what we asked it for. */

@@ -121,12 +121,13 @@ static pid_t start_inside(const struct join *j, struct err *err)
 	return (pid_t)pid;
 }
 
-static int join_steps(const struct join *j, pid_t supervisor, pid_t *ret_pid, struct err *err)
+static int join_steps(const struct join *j, pid_t supervisor, struct err *err)
 {
 	const struct plan_workspace *w = &j->enter->plan->workspace;
 	const bool root = geteuid() == 0;
 	autofree char *map = NULL;
 	sigset_t all;
+	pid_t inside;
 	int r;
 
 	/* S dies: so do we, wherever we are. After this I has the link. */
@@ -155,10 +156,14 @@ static int join_steps(const struct join *j, pid_t supervisor, pid_t *ret_pid, st
 	/* Joining made us undumpable; I's /proc files must be ours to write the maps. */
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
 		return err_set(err, -errno, "open the sandbox's /proc files");
-	*ret_pid = start_inside(j, err);
-	if (*ret_pid < 0)
-		return *ret_pid;
-	r = userns_map(*ret_pid, 0, w->outer_uid, w->outer_gid, err);
+	inside = start_inside(j, err);
+	if (inside < 0)
+		return inside;
+	/* Before I can say anything itself: S must know whom to end when that is a failure. */
+	r = report_send(j->enter->link, REPORT_JOINED, inside, NULL, 0);
+	if (r < 0)
+		return err_set(err, r, "tell the supervisor about pid 1");
+	r = userns_map(inside, 0, w->outer_uid, w->outer_gid, err);
 	if (r == 0)
 		r = fd_write_full(j->mapped_write, "m", 1);
 	return r;
@@ -166,7 +171,7 @@ static int join_steps(const struct join *j, pid_t supervisor, pid_t *ret_pid, st
 
 pid_t join_start(const struct join *j, struct err *err)
 {
-	pid_t supervisor = getpid(), pid = fork(), inside = -1;
+	pid_t supervisor = getpid(), pid = fork();
 	struct err e = { 0 };
 	int r;
 
@@ -174,10 +179,7 @@ pid_t join_start(const struct join *j, struct err *err)
 		return err_set(err, -errno, "start a process");
 	if (pid > 0)
 		return pid;
-	r = join_steps(j, supervisor, &inside, &e);
-	/* I first, also on failure: S must know whom to end. */
-	if (inside > 0)
-		report_send(j->enter->link, REPORT_JOINED, inside, NULL, 0);
+	r = join_steps(j, supervisor, &e);
 	if (r < 0)
 		report_send_error(j->enter->link, r, &e);
 	_exit(r < 0);

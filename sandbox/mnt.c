@@ -122,15 +122,16 @@ static int open_parent(int root, const char *path, const char **ret_name, struct
 
 int mnt_target_dir(int root, const char *path, struct err *err)
 {
-	autoclose int at = open_in(root, "/", O_PATH | O_DIRECTORY, 0);
+	/* Mostly it is there. */
+	int whole = open_in(root, *path ? path : "/", O_PATH | O_DIRECTORY, 0);
+	autoclose int at = -1;
 	const char *p = path;
-	int whole;
 
-	if (at < 0)
-		return err_set(err, at, "open the new root");
-	whole = *path ? open_in(root, path, O_PATH | O_DIRECTORY, 0) : -ENOENT;
 	if (whole >= 0)
 		return whole;
+	at = open_in(root, "/", O_PATH | O_DIRECTORY, 0);
+	if (at < 0)
+		return err_set(err, at, "open the new root");
 	while (*(p += strspn(p, "/"))) {
 		char name[NAME_MAX + 1];
 		size_t n = strcspn(p, "/");
@@ -156,19 +157,15 @@ int mnt_target_file(int root, const char *path, struct err *err)
 {
 	const char *name;
 	autoclose int dir = open_parent(root, path, &name, err);
-	autoclose int fd = -1;
 	int r;
 
 	if (dir < 0)
 		return dir;
-	r = open_in(dir, name, O_PATH, 0);
-	if (r >= 0)
-		return r;
-	fd = open_in(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0444);
-	if (fd < 0)
-		return err_set(err, fd, "make the place '%s' in the sandbox", path);
-	r = open_in(dir, name, O_PATH, 0);
-	return r < 0 ? err_set(err, r, "reach the place '%s' in the sandbox", path) : r;
+	r = open_in(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0444);
+	/* O_PATH: what is there may be a device that must not be opened. */
+	if (r == -EEXIST || r == -EROFS)
+		r = open_in(dir, name, O_PATH, 0);
+	return r < 0 ? err_set(err, r, "make the place '%s' in the sandbox", path) : r;
 }
 
 int mnt_write_file(int root, const char *path, const char *text, struct err *err)

@@ -36,7 +36,8 @@ int mnt_set(int mnt_fd, unsigned attrs, struct err *err);
 /* Put a detached mount onto an O_PATH descriptor. 'what' names it in errors. */
 int mnt_move(int mnt_fd, int target_fd, const char *what, struct err *err);
 
-/* O_PATH descriptor of a directory or file below 'root', made if it is missing, parents too. */
+/* Descriptor, as a target of mnt_move(), of a directory or file below 'root', made if it is
+ * missing, parents too. */
 int mnt_target_dir(int root, const char *path, struct err *err);
 int mnt_target_file(int root, const char *path, struct err *err);
 /* O_PATH descriptor of what is there; nothing is made. -errno only. */
