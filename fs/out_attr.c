@@ -70,7 +70,7 @@ static mode_t mode_get(struct out *o, struct node *n, int dirfd, const char *sto
 		       const struct stat *st)
 {
 	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-		return st->st_mode & 0777;
+		return st->st_mode & MODE_KEPT;
 	if (!n->mode_known) {
 		n->mode = st->st_mode & S_ISVTX && !o->flat
 				  ? mode_read_marked(o, n, dirfd, stored, st->st_mode)
@@ -233,7 +233,7 @@ static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
 	} else {
 		/* glibc reaches the inode itself; symlinks have no mode and say so */
 		if (a->valid & OUT_SET_MODE &&
-		    fchmodat(p.dirfd, p.s.name, a->mode & 0777, AT_SYMLINK_NOFOLLOW) < 0)
+		    fchmodat(p.dirfd, p.s.name, a->mode & MODE_KEPT, AT_SYMLINK_NOFOLLOW) < 0)
 			r = -errno;
 		if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) &&
 		    utimensat(p.dirfd, p.s.name, ts, AT_SYMLINK_NOFOLLOW) < 0)

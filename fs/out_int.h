@@ -105,6 +105,7 @@ struct victim {
 	uint64_t bytes;       /* to give back when nothing is open */
 	bool last;
 	bool by_cfile;
+	char tail[SYMLINK_TAIL_NAME_SIZE]; /* of a very long symlink, "" if it has none */
 };
 int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 		   struct victim *ret);

@@ -17,6 +17,9 @@
 #include "fs/quota.h"
 #include "fs/store.h"
 
+/* Targets up to this size have no tail. */
+#define SYMLINK_ONE_PIECE 3000
+
 void note_metadata(struct node *n)
 {
 	if (n->cf)
@@ -492,12 +495,25 @@ static uint64_t damaged_bytes(int dirfd, const char *stored)
 	return quota_file_bytes(blockmap_count(size));
 }
 
+/* The tail of a very long symlink goes with it. */
+static void find_tail(int dirfd, const char *stored, struct victim *v)
+{
+	char text[SYMLINK_STORED_SIZE];
+	ssize_t n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	if (!symlink_needs_tail(text, v->tail))
+		v->tail[0] = '\0';
+}
+
 int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored, struct victim *ret)
 {
 	uint64_t size;
 	int r;
 
 	*ret = (struct victim){ .n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE };
+	if (ret->last && S_ISLNK(n->type) && n->st.st_size > SYMLINK_ONE_PIECE)
+		find_tail(dirfd, stored, ret);
 	if (!ret->last || !S_ISREG(n->type))
 		return 0;
 	if (n->cf) {
@@ -531,6 +547,8 @@ void victim_commit(struct out *o, struct victim *v)
 	tree_lock(o);
 	tree_hide_ino(o->tree, n);
 	tree_unlock(o);
+	if (v->tail[0])
+		(void)unlinkat(o->links_fd, v->tail, 0);
 	if (v->by_cfile)
 		cfile_note_unlinked(v->opened ? v->opened : n->cf);
 	else
@@ -543,18 +561,6 @@ void victim_abort(struct victim *v)
 	if (v->opened)
 		cfile_put(v->opened);
 	v->opened = NULL;
-}
-
-/* The tail of a very long symlink goes with it. */
-static bool link_tail(int dirfd, const char *stored, char name[static SYMLINK_TAIL_NAME_SIZE])
-{
-	char text[SYMLINK_STORED_SIZE];
-	ssize_t n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
-
-	if (n <= 0 || text[0] != '~')
-		return false;
-	text[n] = '\0';
-	return symlink_needs_tail(text, name);
 }
 
 static int remove_dir(int dirfd, const char *stored)
@@ -579,8 +585,6 @@ static int remove_dir(int dirfd, const char *stored)
 static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dentry *d,
 			 struct node *n)
 {
-	char tail[SYMLINK_TAIL_NAME_SIZE];
-	bool has_tail = false;
 	struct victim v;
 	struct stored s;
 	int r = stored_name(o, dir, d->name, &s);
@@ -589,8 +593,6 @@ static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dent
 		r = victim_prepare(o, n, dirfd, s.name, &v);
 	if (r < 0)
 		return r;
-	if (S_ISLNK(n->type) && v.last && n->st.st_size > 3000)
-		has_tail = link_tail(dirfd, s.name, tail);
 	if (n->dir)
 		r = remove_dir(dirfd, s.name);
 	else if (unlinkat(dirfd, s.name, 0) < 0)
@@ -600,8 +602,6 @@ static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dent
 		return r;
 	}
 	sidecar_remove(dirfd, &s);
-	if (has_tail)
-		(void)unlinkat(o->links_fd, tail, 0);
 	tree_lock(o);
 	dir_remove(o->tree, d);
 	tree_unlock(o);
