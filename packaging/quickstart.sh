@@ -89,7 +89,7 @@ if [ ! -w "$src" ] || { [ -e "$build" ] && [ ! -w "$build/build.ninja" ]; }; the
 fi
 run "cd $(quote "$src")"
 [ -f "$build/build.ninja" ] || run "meson setup $(quote "$build") >/dev/null"
-run "ninja -C $(quote "$build") --quiet"
+run "ninja -C $(quote "$build") --quiet shell/sbx-shell shell/sbxctl fs/sbxfsd"
 run "export PATH=$(quote "$build/shell"):\$PATH"
 
 # ---- 3: this machine -----------------------------------------------------------------------------
