@@ -11,7 +11,8 @@
 struct err;
 
 /* Remember how the terminal on 'fd' is set, and restore it should we crash (SEGV, BUS, ABRT, FPE,
- * ILL) or exit().  Does not change it yet. */
+ * ILL), exit(), or be killed (a child, which ends with us, sees to that).  Does not change it yet.
+ */
 int pty_save(int fd, struct err *err);
 /* Raw mode; no effect while we are in the background, where the terminal is another's. */
 void pty_raw(void);
