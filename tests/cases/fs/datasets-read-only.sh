@@ -39,7 +39,7 @@ def opened(flags, path=D + "/a.csv"):
 
 def mapped():
     fd = os.open(D + "/a.csv", os.O_RDONLY)
-    mmap.mmap(fd, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    mmap.mmap(fd, 4, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
 def protected():
