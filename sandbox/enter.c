@@ -8,6 +8,7 @@
 #include <linux/keyctl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -78,6 +79,22 @@ static int build_devices(struct inside *in, struct err *err)
 static int limit_nested(struct inside *in, struct err *err)
 {
 	return userns_limit_nested(in->proc, err);
+}
+
+/* System V segments need no mapping to hold memory: bounded like /dev/shm. */
+static int limit_shm(struct inside *in, struct err *err)
+{
+	char pages[24];
+	int r;
+
+	snprintf(pages, sizeof(pages), "%llu",
+		 (unsigned long long)in->e->plan->limits.shm_bytes / 4096);
+	r = fd_write_attr(in->proc, "sys/kernel/shmall", pages);
+	/* Linux < 6.10 gives these settings to the host's root only; a memory cgroup counts them.
+	 */
+	return r < 0 && r != -EACCES && r != -EPERM && r != -ENOENT
+		       ? err_set(err, r, "bound the System V memory of the sandbox")
+		       : 0;
 }
 
 /* The payload is the first that a full host should end, and it never leaves a core. */
@@ -175,6 +192,7 @@ static int (*const steps[])(struct inside *, struct err *) = {
 	build_root,        /* sources are cloned while the host's mounts are in view */
 	build_devices,     /* a new /proc is only given while the host's is in view */
 	limit_nested,      /* while /proc/sys can be written */
+	limit_shm,         /* as the line before */
 	mark_expendable,   /* while /proc/self is ours to write */
 	mask_proc,         /* before the root is read-only; after what needed /proc/sys */
 	pivot,             /* the host's mounts are gone from here on */
