@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -34,6 +33,7 @@
 #include "fs/store.h"
 #include "fs/volume.h"
 #include "keys/secret.h"
+#include "sandbox/confine.h"
 
 /* A starter that vanished before it called: nobody else knows of us. */
 #define FIRST_CLIENT_MS 5000
@@ -41,18 +41,20 @@
 
 /* -- becoming one --------------------------------------------------------- */
 
-static void harden(void)
+/* Keys and foreign bytes meet here: whatever a mistake of ours lets in must find little to call.
+ * An ordinary user's daemon must be able to start fusermount3, which is setuid, and can have no
+ * filter therefore (sandbox/confine.h). */
+static int harden(struct err *err)
 {
-	struct rlimit core = { 0, 0 }, files;
+	struct rlimit files;
 
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)setrlimit(RLIMIT_CORE, &core);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
 	umask(0); /* modes come with the requests, the kernel applied the caller's umask */
 	signal(SIGPIPE, SIG_IGN);
+	return confine_self(geteuid() == 0 ? CONFINE_DAEMON : CONFINE_LAUNCHER, err);
 }
 
 static int open_store(struct fsd *d, struct err *err)
@@ -323,8 +325,9 @@ int serve(const struct serve_options *o)
 	json_t *ready;
 	int r;
 
-	harden();
-	r = open_all(&d, o, &err);
+	r = harden(&err);
+	if (r == 0)
+		r = open_all(&d, o, &err);
 	if (r < 0) {
 		if (o->ready_fd < 0)
 			log_err(r, &err);
