@@ -112,6 +112,10 @@ static pid_t start_inside(const struct join *j, struct err *err)
 		args.cgroup = (uint64_t)j->cgroup_fd;
 	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
+	/* What only the cgroup can have been the cause of. */
+	if (pid < 0 && j->cgroup_fd >= 0 &&
+	    (errno == EBUSY || errno == EOPNOTSUPP || errno == EACCES || errno == ENODEV))
+		return err_set(err, -errno, "start the sandbox in its cgroup");
 	if (pid < 0)
 		return userns_explain(-errno, err);
 	if (pid == 0) {

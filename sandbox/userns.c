@@ -132,14 +132,15 @@ int userns_explain(int code, struct err *err)
 	if (attr_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") &&
 	    geteuid() != 0)
 		return err_set(err, -EOPNOTSUPP,
-			       "AppArmor restricts user namespaces on this host; install the "
-			       "profile that comes with sbx, or an administrator allows them with "
-			       "'sysctl -w kernel.apparmor_restrict_unprivileged_userns=0'.");
+			       "AppArmor restricts user namespaces on this host; an administrator "
+			       "allows them with 'sysctl -w "
+			       "kernel.apparmor_restrict_unprivileged_userns=0', or with a profile "
+			       "that grants 'userns' to sbx-shell and sbxfsd.");
 	if (code == -ENOSPC)
 		return err_set(err, -EOPNOTSUPP,
 			       "no further namespace can be made: a limit in /proc/sys/user is "
 			       "reached, or this already runs inside a sandbox.");
-	if (code == -EPERM)
+	if (code == -EPERM || code == -ENOSYS)
 		return err_set(err, -EOPNOTSUPP,
 			       "namespaces are forbidden here, probably by the filter of a "
 			       "surrounding container; start that with user namespaces allowed "
