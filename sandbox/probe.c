@@ -222,7 +222,7 @@ static void probe_row(const struct row *row, struct probe_result *ret)
 	if (r == 0)
 		fill(ret, row->name, PROBE_OK, row->detail, NULL);
 	else
-		fill(ret, row->name, PROBE_MISSING, row->fix ? err.text : strerror(-err.code),
+		fill(ret, row->name, PROBE_MISSING, row->fix ? err.text : "not possible here",
 		     row->fix ? row->fix : err.text);
 }
 
