@@ -218,6 +218,21 @@ static int set_by_fd(struct out *o, struct node *n, int fd, const struct out_att
 	return r;
 }
 
+/* A file whose state the store holds: it must know the time, for it writes later on. */
+static int set_by_cfile(struct out *o, struct node *n, struct cfile *cf, const struct out_attr *a,
+			const struct timespec ts[2])
+{
+	struct out_attr rest = *a;
+	int r;
+
+	if (!(a->valid & OUT_SET_ATIME))
+		rest.valid &= ~OUT_SET_MTIME; /* it does that itself */
+	r = set_by_fd(o, n, cfile_fd(cf), &rest, ts);
+	if (r == 0 && a->valid & OUT_SET_MTIME)
+		cfile_set_mtime(cf, mtime_ns(&a->mtime));
+	return r;
+}
+
 static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
 			const struct timespec ts[2])
 {
@@ -281,19 +296,15 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
 		if (fd >= 0)
 			dir_put(o, n);
 	} else if (n->cf) {
-		r = set_by_fd(o, n, cfile_fd(n->cf), a, ts);
-		if (r == 0 && a->valid & OUT_SET_MTIME)
-			cfile_set_mtime(n->cf, mtime_ns(&a->mtime));
+		r = set_by_cfile(o, n, n->cf, a, ts);
 	} else if (S_ISREG(n->type) && a->valid & OUT_SET_MTIME &&
 		   cfile_lookup_size(o->p.store, o->dev, n->ino, &size)) {
-		struct cfile *cf; /* the store still writes it: it must know the time */
+		struct cfile *cf;
 
 		r = file_borrow(o, n, &cf);
 		if (r < 0)
 			return r;
-		r = set_by_fd(o, n, cfile_fd(cf), a, ts);
-		if (r == 0)
-			cfile_set_mtime(cf, mtime_ns(&a->mtime));
+		r = set_by_cfile(o, n, cf, a, ts);
 		file_return(o, n, cf);
 	} else {
 		r = set_by_place(o, n, a, ts);

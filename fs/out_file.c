@@ -18,9 +18,7 @@ static int open_flags(const struct out *o)
 int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret)
 {
 	autoclose int fd = openat(dirfd, stored, open_flags(o));
-	uint64_t size;
 	struct stat st;
-	bool kept;
 	int r;
 
 	if (fd < 0)
@@ -31,13 +29,10 @@ int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, s
 		out_log(o, "%s: not the file that was here", stored);
 		return -EIO;
 	}
-	kept = cfile_lookup_size(o->p.store, st.st_dev, st.st_ino, &size);
 	r = cfile_open(o->p.store, fd, ret);
 	if (r < 0)
 		return r;
 	take_fd(&fd);
-	if (!kept) /* while it was not open its time may have been set */
-		cfile_set_mtime(*ret, time_ns(&st.st_mtim));
 	if (n->meta_changed)
 		cfile_note_metadata(*ret);
 	n->meta_changed = false;

@@ -152,7 +152,6 @@ static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct n
 	else
 		r = making_adopt(m, st, &n);
 	if (r == 0) {
-		cfile_set_mtime(cf, time_ns(&st->st_mtim));
 		n->mode = mode & MODE_KEPT;
 		n->mode_known = true;
 		if (mode_backing(S_IFREG, mode) != (mode & MODE_KEPT))

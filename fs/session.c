@@ -6,7 +6,6 @@
 #include <fuse_lowlevel.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,16 +22,34 @@
 #include "base/fd.h"
 #include "fs/slow.h"
 
+#define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
 #define MAX_WORKERS 8
 #define REQUEST_MAX (1024 * 1024)
 
 /* How long the listener looks for the next request before it sleeps. */
 #define SPIN_NS 30000u
+/* Looking again succeeds always: 1; it is done while it does half the time. */
+#define SPIN_SCORE_ONE 65536u
+#define SPIN_SCORE_MIN (SPIN_SCORE_ONE / 2)
+#define SPIN_RETRY     64u
+/* A read(2) this fast found a request waiting. */
+#define QUEUED_NS 2500u
 /* A short request that took longer than this met a slow disk, and for so long we expect more. */
 #define SLOW_NS        500000u
 #define SLOW_MEMORY_NS 100000000u
 
 /* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
+#define LONG_BYTES           32768u
+#define OPCODE_FORGET        2u
+#define OPCODE_READ          15u
+#define OPCODE_WRITE         16u
+#define OPCODE_RELEASE       18u
+#define OPCODE_RELEASEDIR    29u
+#define OPCODE_FSYNC         20u
+#define OPCODE_FSYNCDIR      30u
+#define OPCODE_BATCH_FORGET  42u
+#define OPCODE_FALLOCATE     43u
+#define OPCODE_LSEEK         46u
 #define OPCODE_INIT          26u
 #define K_PARALLEL_DIROPS    (1u << 18)
 #define K_HANDLE_KILLPRIV_V2 (1u << 28)
@@ -64,10 +81,13 @@ _Static_assert(sizeof(struct kernel_init_out) == 64, "kernel layout");
 struct session {
 	struct fuse_session *se;
 	int fd;
-	int ended, stop_fd;    /* eventfds */
-	pthread_mutex_t place; /* of the listener; guards the next three */
+	int ended;             /* eventfd */
+	pthread_mutex_t place; /* of the listener; guards the next ones */
 	bool backlog;          /* the last request was waiting already */
-	bool awake;            /* requests come one after the other just now */
+	bool awake;            /* the listener did not give up yet */
+	bool nonblock;         /* state of the descriptor */
+	uint32_t spin_score;   /* moving average: how often looking again succeeded */
+	uint32_t spin_skipped;
 	uint64_t slow_until;
 	pthread_t threads[MAX_WORKERS];
 	unsigned nthreads;
@@ -171,6 +191,15 @@ static void init_edit(struct session *s, struct kernel_init_out *out)
 
 /* -- I/O ------------------------------------------------------------------ */
 
+static inline void cpu_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -179,39 +208,57 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Only the listener calls this.  A program that works on files sends its next request some
- * microseconds after the last answer: looking again for that long is cheaper for both sides than
- * going to sleep and being woken.  Whoever else wants this CPU gets it. */
-static ssize_t read_soon(struct session *s, void *buf, size_t len)
+/* A program that works on files sends its next request some microseconds after the last answer.
+ * While that is so and a CPU is free, looking again for that long is cheaper for both sides than
+ * going to sleep and being woken; when it mostly fails (the program thinks, or has no CPU of its
+ * own because of us) it is a waste, and is only tried again now and then. */
+static bool spin_pays(struct session *s)
+{
+	return s->spin_score >= SPIN_SCORE_MIN || ++s->spin_skipped % SPIN_RETRY == 0;
+}
+
+static void set_nonblock(struct session *s, bool on)
+{
+	if (s->nonblock != on && fcntl(s->fd, F_SETFL, on ? O_NONBLOCK : 0) == 0)
+		s->nonblock = on;
+}
+
+/* Until 'until' or a request. */
+static ssize_t read_spinning(struct session *s, void *buf, size_t len)
 {
 	uint64_t end;
-	ssize_t n = read(s->fd, buf, len);
+	ssize_t n;
 
+	set_nonblock(s, true);
+	n = read(s->fd, buf, len);
 	s->backlog = n > 0;
-	if (n >= 0 || errno != EAGAIN || !s->awake)
+	if (n >= 0 || errno != EAGAIN)
 		return n;
 	end = now_ns() + SPIN_NS;
 	do {
-		sched_yield();
+		for (int i = 0; i < 20; i++)
+			cpu_pause();
 		n = read(s->fd, buf, len);
 	} while (n < 0 && errno == EAGAIN && now_ns() < end);
+	s->spin_score += (n > 0 ? SPIN_SCORE_ONE : 0) / 16 - s->spin_score / 16;
 	return n;
 }
 
 static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct session *s = userdata;
-	ssize_t n = read_soon(s, buf, len);
+	ssize_t n = -1;
+	uint64_t begin;
 
 	(void)fd;
-	while (n < 0 && errno == EAGAIN && !atomic_load(&s->stop)) {
-		struct pollfd p[2] = { { .fd = s->fd, .events = POLLIN },
-				       { .fd = s->stop_fd, .events = POLLIN } };
-
-		s->awake = false;
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			return -1;
+	errno = EAGAIN;
+	if (s->awake && spin_pays(s))
+		n = read_spinning(s, buf, len);
+	if (n < 0 && errno == EAGAIN) {
+		set_nonblock(s, false);
+		begin = now_ns();
 		n = read(s->fd, buf, len);
+		s->backlog = n > 0 && now_ns() - begin < QUEUED_NS; /* it did not sleep */
 	}
 	s->awake = n > 0;
 	if (n > 0 && !atomic_load_explicit(&s->init_seen, memory_order_relaxed))
@@ -299,12 +346,14 @@ bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), 
 struct worker {
 	struct session *s;
 	bool listening;
+	bool fresh; /* a request that waits says nothing: see serve_one() */
 };
 
 static void place_take(struct worker *w)
 {
 	pthread_mutex_lock(&w->s->place);
 	w->listening = true;
+	w->fresh = true;
 }
 
 static void place_give(void *arg)
@@ -317,22 +366,32 @@ static void place_give(void *arg)
 	}
 }
 
-/* Requests that move data or wait for the disk. */
-static bool is_long(uint32_t opcode)
-{
-	static const uint64_t longs = 1ull << 15 | /* READ */
-				      1ull << 16 | /* WRITE */
-				      1ull << 20 | /* FSYNC */
-				      1ull << 30 | /* FSYNCDIR */
-				      1ull << 43 | /* FALLOCATE */
-				      1ull << 46;  /* LSEEK */
+/* The start of READ and WRITE requests, after the header. */
+struct kernel_io_in {
+	uint64_t fh, offset;
+	uint32_t size;
+};
 
-	return opcode < 64 && longs >> opcode & 1;
+/* Requests that move much data or wait for the disk. */
+static bool is_long(const struct fuse_buf *buf, uint32_t opcode)
+{
+	struct kernel_io_in io;
+
+	if (opcode == OPCODE_WRITE)
+		return buf->size > LONG_BYTES;
+	if (opcode == OPCODE_READ && buf->size >= sizeof(struct kernel_in_header) + sizeof(io)) {
+		memcpy(&io, (const char *)buf->mem + sizeof(struct kernel_in_header), sizeof(io));
+		return io.size > LONG_BYTES;
+	}
+	return opcode == OPCODE_FSYNC || opcode == OPCODE_FSYNCDIR || opcode == OPCODE_FALLOCATE ||
+	       opcode == OPCODE_LSEEK;
 }
 
-static bool is_forget(uint32_t opcode)
+/* Requests whose sender does not wait, so that its next one may come meanwhile. */
+static bool is_async(uint32_t opcode)
 {
-	return opcode == 2 || opcode == 42;
+	return opcode == OPCODE_FORGET || opcode == OPCODE_BATCH_FORGET ||
+	       opcode == OPCODE_RELEASE || opcode == OPCODE_RELEASEDIR;
 }
 
 /* Serve a request as listener, or give the place away first. */
@@ -344,8 +403,12 @@ static void serve_one(struct worker *w, const struct fuse_buf *buf)
 
 	memcpy(&h, buf->mem, MIN(sizeof(h), buf->size));
 	begin = now_ns();
-	if (is_long(h.opcode) || (s->backlog && !is_forget(h.opcode)) || begin < s->slow_until)
+	/* A request that waited already says that there are several at once, unless the place has
+	 * just changed hands: then it came meanwhile. */
+	if (is_long(buf, h.opcode) || begin < s->slow_until ||
+	    (s->backlog && !w->fresh && !is_async(h.opcode)))
 		place_give(w);
+	w->fresh = is_async(h.opcode);
 	fuse_session_process_buf(s->se, buf);
 	if (!w->listening)
 		return;
@@ -389,11 +452,19 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+static void on_wake(int sig)
+{
+	(void)sig;
+}
+
 static int workers_start(struct session *s, unsigned n)
 {
+	struct sigaction sa = { .sa_handler = on_wake }; /* no SA_RESTART: read(2) shall return */
 	sigset_t all, old;
 
+	sigaction(WAKE_SIGNAL, &sa, NULL);
 	sigfillset(&all);
+	sigdelset(&all, WAKE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
 	atomic_store(&s->running, n);
 	for (; s->nthreads < n; s->nthreads++) {
@@ -420,8 +491,6 @@ static void session_free(struct session *s)
 		close(s->fd);
 	if (s->ended >= 0)
 		close(s->ended);
-	if (s->stop_fd >= 0)
-		close(s->stop_fd);
 	pthread_mutex_destroy(&s->place);
 	free(s);
 }
@@ -441,12 +510,11 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	s->fd = fd;
 	s->layer = p->layer;
 	s->bdi_dev = p->bdi_dev;
+	s->spin_score = SPIN_SCORE_ONE;
 	s->ended = eventfd(0, EFD_CLOEXEC);
-	s->stop_fd = eventfd(0, EFD_CLOEXEC);
 	s->se = fuse_session_new(&args, p->ops, sizeof(*p->ops), s);
 	fuse_opt_free_args(&args);
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && s->ended >= 0 && s->stop_fd >= 0 && s->se &&
-	    fuse_session_custom_io(s->se, &session_io, fd) == 0)
+	if (s->ended >= 0 && s->se && fuse_session_custom_io(s->se, &session_io, fd) == 0)
 		r = workers_start(s, MIN(p->workers, (unsigned)MAX_WORKERS));
 	if (r < 0) {
 		session_free(s);
@@ -461,21 +529,37 @@ int session_ended_fd(const struct session *s)
 	return s->ended;
 }
 
+/* A signal that comes just before read(2) is lost, so it is sent until the threads are gone; to all
+ * from 'first' on, which are not joined yet, for any may be the listener. */
+static void worker_join(struct session *s, unsigned first)
+{
+	for (;;) {
+		struct timespec ts;
+
+		for (unsigned i = first; i < s->nthreads; i++)
+			pthread_kill(s->threads[i], WAKE_SIGNAL);
+		clock_gettime(CLOCK_REALTIME, &ts);
+		ts.tv_nsec += 2000000;
+		if (ts.tv_nsec >= 1000000000) {
+			ts.tv_nsec -= 1000000000;
+			ts.tv_sec++;
+		}
+		if (pthread_timedjoin_np(s->threads[first], NULL, &ts) == 0)
+			return;
+	}
+}
+
 void session_end(struct session *s, unsigned wait_ms)
 {
 	struct pollfd p;
-	uint64_t one = 1;
-	ssize_t n;
 
 	if (!s)
 		return;
 	p = (struct pollfd){ .fd = s->ended, .events = POLLIN };
 	(void)poll(&p, 1, (int)wait_ms);
 	atomic_store(&s->stop, true);
-	n = write(s->stop_fd, &one, sizeof(one));
-	(void)n; /* as above */
 	for (unsigned i = 0; i < s->nthreads; i++)
-		pthread_join(s->threads[i], NULL);
+		worker_join(s, i);
 	while (atomic_load(&s->helpers) > 0)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	session_free(s); /* the kernel fails what still waits for an answer */
