@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "sandbox/scope.h"
 #include "shell/sbxctl.h"
 
 /* A program started with a standard descriptor closed would otherwise open a store file as its
@@ -29,6 +30,9 @@ int main(int argc, char **argv)
 
 	if (fill_standard_descriptors() < 0)
 		return CTL_FAILED;
+	/* What doctor finds must be what sbx-shell will have. */
+	if (argc > 1 && strcmp(argv[1], "doctor") == 0)
+		scope_enter(argv);
 	/* 'sbxctl status | head' ends quietly through the write error below, not by a signal in the
 	 * middle of an operation. */
 	signal(SIGPIPE, SIG_IGN);
