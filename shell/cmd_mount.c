@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -189,22 +190,26 @@ static int mount_run(void *opts, int argc, char **argv)
 	struct err err = { 0 };
 	sigset_t stop;
 	pid_t daemon = -1;
-	int r = check_dir(argv[1], argv[0], &dir, &err);
+	int sig, r = check_dir(argv[1], argv[0], &dir, &err);
 
 	(void)argc;
 	if (r < 0)
 		return ctl_fail(r, &err);
-	/* Blocked from before the mount: a Ctrl-C between mounting and waiting must unmount too. */
+	/* Blocked from before the mount: a Ctrl-C while it is made is answered by unmounting, so
+	 * that no mount is left that nobody was told of. */
 	sigemptyset(&stop);
-	if (o->foreground) {
-		sigaddset(&stop, SIGINT);
-		sigaddset(&stop, SIGTERM);
-		sigaddset(&stop, SIGHUP);
-		sigprocmask(SIG_BLOCK, &stop, NULL);
-	}
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGHUP);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
 	r = do_mount(o, argv[0], dir, &daemon, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
+	sig = o->foreground ? -1 : sigtimedwait(&stop, NULL, &(struct timespec){ 0 });
+	if (sig > 0) {
+		r = umount_dir(dir, false, NULL, &err);
+		return r < 0 ? ctl_fail(r, &err) : 128 + sig;
+	}
 	print_mounted(o, argv[1], dir);
 	if (o->foreground)
 		r = stay(dir, daemon, &stop, &err);

@@ -1,5 +1,6 @@
 # sbxctl dataset: add, list, remove, and sources that cannot be.
 # run: root user
+# sanitize: yes
 . "$SBX_SRC/tests/lib/common.sh"
 
 new_ws ws

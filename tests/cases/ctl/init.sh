@@ -1,5 +1,6 @@
 # sbxctl init: what it makes, what it says, and every way in which it refuses.
 # run: root user
+# sanitize: yes
 . "$SBX_SRC/tests/lib/common.sh"
 
 sbxctl init --quota 1G --files 1000 ws >out || fail "init"

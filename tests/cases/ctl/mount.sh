@@ -1,5 +1,6 @@
 # sbxctl mount and umount: the plain view, its refusals, a busy mount, a killed daemon.
 # run: root user
+# sanitize: yes
 # needs: fuse fusermount3
 . "$SBX_SRC/tests/lib/common.sh"
 

@@ -1,5 +1,6 @@
 # sbxctl set and show: changes are kept, all of them or none, and hold in the next run.
 # run: root user
+# sanitize: yes
 . "$SBX_SRC/tests/lib/common.sh"
 
 new_ws ws

@@ -1,5 +1,6 @@
 # Nonsense in every verb: exit code 2, one sentence that says where to look, nothing done.
 # run: user
+# sanitize: yes
 . "$SBX_SRC/tests/lib/common.sh"
 
 while read -r words; do
