@@ -82,6 +82,16 @@ static mode_t mode_get(struct out *o, struct node *n, int dirfd, const char *sto
 
 /* -- sizes ---------------------------------------------------------------- */
 
+/* What the backing file occupies without its header page and tag pages, in units of 512 bytes. */
+static blkcnt_t data_blocks(blkcnt_t backing)
+{
+	blkcnt_t pages = backing * 512 / BLOCK_SIZE, head = 1 + HEAD_BLOCKS;
+
+	if (pages > head)
+		pages -= (pages - head + GROUP_BLOCKS) / (GROUP_BLOCKS + 1);
+	return (MAX(pages, 1) - 1) * (BLOCK_SIZE / 512);
+}
+
 static void size_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 		      const struct stat *st, struct stat *ret)
 {
@@ -104,9 +114,10 @@ static void size_fill(struct out *o, struct node *n, int dirfd, const char *stor
 		}
 	}
 	ret->st_size = (off_t)size;
-	/* Without the header page; never more than a file without holes needs. */
-	ret->st_blocks = MIN(MAX(st->st_blocks, 8) - 8,
-			     (blkcnt_t)(blockmap_count(size) * (BLOCK_SIZE / 512)));
+	ret->st_blocks = n->mapped_known ? (blkcnt_t)(n->mapped * (BLOCK_SIZE / 512))
+					 : data_blocks(st->st_blocks);
+	/* Never more than a file without holes needs. */
+	ret->st_blocks = MIN(ret->st_blocks, (blkcnt_t)(blockmap_count(size) * (BLOCK_SIZE / 512)));
 }
 
 static void symlink_size_fill(int dirfd, const char *stored, struct stat *ret)
@@ -302,10 +313,10 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
 		struct cfile *cf;
 
 		r = file_borrow(o, n, &cf);
-		if (r < 0)
-			return r;
-		r = set_by_cfile(o, n, cf, a, ts);
-		file_return(o, n, cf);
+		if (r == 0) {
+			r = set_by_cfile(o, n, cf, a, ts);
+			file_return(o, n, cf);
+		}
 	} else {
 		r = set_by_place(o, n, a, ts);
 	}

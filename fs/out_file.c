@@ -45,7 +45,7 @@ static int file_open(struct out *o, struct node *n, struct cfile **ret)
 	int r = place_get(o, n, &p);
 
 	if (r < 0)
-		return r == -ENOENT ? -ESTALE : r;
+		return r;
 	r = file_open_at(o, n, p.dirfd, p.s.name, ret);
 	place_put(o, &p);
 	return r;
