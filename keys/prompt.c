@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +14,9 @@
 #include "base/fd.h"
 
 /* While echo is off, a signal must not leave the terminal so: each is caught and noted, the
- * terminal restored, and only then is it sent again under its old disposition. */
+ * terminal restored, and only then is it sent again under its old disposition.  They are blocked
+ * but while we wait in ppoll(): one that came just before a plain read() would be noted, and the
+ * read would wait on. */
 static const int caught[] = { SIGALRM, SIGHUP,  SIGINT,  SIGPIPE, SIGQUIT,
 			      SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU };
 
@@ -24,25 +27,38 @@ static void note(int sig)
 	noted[sig] = 1;
 }
 
-static void signals_take(struct sigaction old[static ARRAY_LEN(caught)])
-{
-	struct sigaction sa = { .sa_handler = note }; /* no SA_RESTART: read() must return */
+struct signals {
+	struct sigaction old[ARRAY_LEN(caught)];
+	sigset_t mask; /* as it was: in force while waiting */
+};
 
+static void signals_take(struct signals *s)
+{
+	struct sigaction sa = { .sa_handler = note };
+	sigset_t block;
+
+	sigemptyset(&block);
+	for (size_t i = 0; i < ARRAY_LEN(caught); i++)
+		sigaddset(&block, caught[i]);
+	/* Blocked, these two would let a background process change the terminal. */
+	sigdelset(&block, SIGTTIN);
+	sigdelset(&block, SIGTTOU);
+	sigprocmask(SIG_BLOCK, &block, &s->mask);
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < ARRAY_LEN(caught); i++) {
 		noted[caught[i]] = 0;
-		sigaction(caught[i], &sa, &old[i]);
+		sigaction(caught[i], &sa, &s->old[i]);
 	}
 }
 
 /* Restore, then deliver what was noted. True if one of them stopped us, so that the user, back
  * again, must be asked anew. */
-static bool signals_give_back(const struct sigaction old[static ARRAY_LEN(caught)])
+static bool signals_give_back(const struct signals *s)
 {
 	bool again = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(caught); i++)
-		sigaction(caught[i], &old[i], NULL);
+		sigaction(caught[i], &s->old[i], NULL);
 	for (size_t i = 0; i < ARRAY_LEN(caught); i++) {
 		int sig = caught[i];
 
@@ -51,6 +67,7 @@ static bool signals_give_back(const struct sigaction old[static ARRAY_LEN(caught
 		kill(getpid(), sig);
 		again = again || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 	}
+	sigprocmask(SIG_SETMASK, &s->mask, NULL);
 	return again;
 }
 
@@ -62,17 +79,34 @@ static bool signal_noted(void)
 	return false;
 }
 
+/* One byte; 'mask' is that of the wait, NULL when no signal matters. -EINTR: a signal was noted. */
+static ssize_t read_byte(int fd, const sigset_t *mask, uint8_t *c)
+{
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (mask && ppoll(&p, 1, NULL, mask) < 0 && errno != EINTR)
+			return -errno;
+		if (mask && signal_noted())
+			return -EINTR;
+		if (mask && !p.revents)
+			continue;
+		n = read(fd, c, 1);
+		if (n >= 0 || errno != EINTR)
+			return n < 0 ? -errno : n;
+	}
+}
+
 /* One byte at a time, so that nothing past the line is taken from a terminal or a pipe. */
-static int read_line(int fd, struct secret *s)
+static int read_line(int fd, const sigset_t *mask, struct secret *s)
 {
 	for (;;) {
 		uint8_t c;
-		ssize_t n = read(fd, &c, 1);
+		ssize_t n = read_byte(fd, mask, &c);
 
-		if (n < 0 && errno == EINTR && !signal_noted())
-			continue;
 		if (n < 0)
-			return errno == EINTR ? -EINTR : -errno;
+			return (int)n;
 		if (n == 0 && s->len == 0)
 			return -ENODATA;
 		if (n == 0 || c == '\n')
@@ -90,27 +124,28 @@ static int read_line(int fd, struct secret *s)
 /* -EINTR: ended by a signal that was delivered; -EAGAIN: ask again. */
 static int ask_once(int tty, const char *question, struct secret *s)
 {
-	struct sigaction old[ARRAY_LEN(caught)];
 	struct termios before, quiet;
+	struct signals old;
 	int r;
 
-	signals_take(old);
+	signals_take(&old);
 	if (tcgetattr(tty, &before) < 0) {
-		signals_give_back(old);
+		signals_give_back(&old);
 		return -ENOTTY;
 	}
 	quiet = before;
 	quiet.c_lflag &= (tcflag_t) ~(ECHO | ECHONL);
 	/* FLUSH: what was typed ahead, echoed, is not taken for the passphrase. */
-	tcsetattr(tty, TCSAFLUSH, &quiet);
-	r = fd_write_full(tty, question, strlen(question));
+	r = tcsetattr(tty, TCSAFLUSH, &quiet) < 0 ? -errno : 0;
+	if (r == 0)
+		r = fd_write_full(tty, question, strlen(question));
 	s->len = 0;
 	if (r == 0)
-		r = read_line(tty, s);
+		r = read_line(tty, &old.mask, s);
 	fd_write_full(tty, "\n", 1);
 	while (tcsetattr(tty, TCSAFLUSH, &before) < 0 && errno == EINTR && !noted[SIGTTOU])
 		;
-	if (signals_give_back(old) && r < 0)
+	if (signals_give_back(&old) && r < 0)
 		return -EAGAIN;
 	return r;
 }
@@ -164,11 +199,8 @@ int prompt_read_fd(int fd, struct secret **ret, struct err *err)
 	autosecret struct secret *s = NULL;
 	int r = secret_new(PROMPT_MAX, &s);
 
-	if (r == 0) {
-		do
-			r = read_line(fd, s);
-		while (r == -EINTR);
-	}
+	if (r == 0)
+		r = read_line(fd, NULL, s);
 	if (r == -ENODATA || (r == 0 && s->len == 0))
 		return err_set(err, -EINVAL, "the passphrase is empty.");
 	if (r == -E2BIG)
