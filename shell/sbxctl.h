@@ -91,8 +91,8 @@ int ctl_ask(const char *ws, const struct ctl_common *c, json_t *req, json_t **re
 /* The status (doc/control.md) of every daemon of this user, each with its "pid". */
 json_t *ctl_served(void);
 
-/* The records (WS/runs) of the newest 'max' runs that have ended, oldest first: as the result JSON of
- * sbx-shell, with "started" and "command". */
+/* The records (WS/runs) of the newest 'max' runs that have ended, oldest first: as the result JSON
+ * of sbx-shell, with "started" and "command". */
 int ctl_run_records(const char *ws, size_t max, json_t **ret, struct err *err);
 
 /* Members of replies that came from our own daemon: a missing one reads as "" or 0. */
