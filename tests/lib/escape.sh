@@ -1,8 +1,9 @@
-# What the escape cases share: the programs are shown inside at /opt/escape.
+# What the escape cases share: the programs are shown inside at $there, a name of this case alone.
 . "$SBX_SRC/tests/lib/common.sh"
 
 programs=$SBX_BUILD/tests/escape
-show="--ro $programs:/opt/escape"
+there=/opt/escape-$$-$RANDOM
+show="--ro $programs:$there"
 
 # attack PROGRAM [options of sbx-shell]: its control holds here, and inside every act meets its errno.
 attack() {
@@ -14,7 +15,7 @@ attack() {
 	*) fail "the positive control of $program: $(grep BAD control.out)" ;;
 	esac
 	sed 's/^/outside  /' control.out
-	sbx-shell $degraded --quiet $show "$@" ws -- "/opt/escape/$program" </dev/null >attack.out 2>attack.err
+	sbx-shell $degraded --quiet $show "$@" ws -- "$there/$program" </dev/null >attack.out 2>attack.err
 	code=$?
 	sed 's/^/inside   /' attack.out
 	[ "$code" = 0 ] || fail "$program inside exited $code: $(grep BAD attack.out) $(tail -c 500 attack.err)"

@@ -10,7 +10,7 @@ kinds='heap memfd /dev/shm /tmp'
 [ "$limits_enforced" = yes ] || kinds=heap
 for what in $kinds; do
 	run_result r.json --quiet $show --memory 64M --tmp 1G --shm 1G --time 30s ws -- \
-		/opt/escape/memory-bomb $what 512 >out 2>err
+		$there/memory-bomb $what 512 >out 2>err
 	grep -q 'no limit met' out && fail "$what: 512 MiB under --memory 64M ($(cat r.json))"
 	# A tmpfs may refuse instead of the whole group being ended.
 	if ! grep -q 'met ENOSPC' out; then
@@ -18,9 +18,9 @@ for what in $kinds; do
 		expect_eq $code 137 "exit code of $what"
 	fi
 	expect_degraded r.json memory
-	expect_gone /opt/escape/memory-bomb
+	expect_gone $there/memory-bomb
 done
 # Control: what fits is left alone.
-run_result r.json --quiet $show --memory 256M ws -- /opt/escape/memory-bomb heap 64 >out 2>err
+run_result r.json --quiet $show --memory 256M ws -- $there/memory-bomb heap 64 >out 2>err
 expect_eq "$(cat out)" "no limit met after 64 MiB" "64 MiB under --memory 256M"
 expect_field r.json verdict exit

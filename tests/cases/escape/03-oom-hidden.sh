@@ -5,7 +5,7 @@
 
 new_ws ws
 run_result r.json --quiet $show --memory 64M --time 30s ws -- \
-	sh -c '/opt/escape/memory-bomb heap 512; exit 0' >out 2>err
+	sh -c "$there/memory-bomb heap 512; exit 0" >out 2>err
 grep -q 'no limit met' out && fail "512 MiB under --memory 64M"
 [ "$(field r.json oom_kills)" -ge 1 ] || fail "the record hides it: $(cat r.json)"
 expect_match "$(field r.json verdict)" '^(ok|oom)$' verdict

@@ -8,7 +8,7 @@ new_ws ws --quota 16M
 empty=$(du -s --block-size=1 ws/store | cut -f 1)
 for kind in "blocks 1024" "append 40000000" "fallocate 1024" "sparse 20000"; do
 	# 20 s: a million appends of one byte never reach 16 MiB; then the limit is time.
-	run_result r.json --quiet $show --time 20s ws -- /opt/escape/disk-filler $kind >out 2>err
+	run_result r.json --quiet $show --time 20s ws -- $there/disk-filler $kind >out 2>err
 	grep -q 'no limit met' out && fail "$kind: no limit under a quota of 16M"
 	case $kind in
 	append*) grep -Eq 'met (ENOSPC|EDQUOT)' out || expect_field r.json verdict timeout ;;

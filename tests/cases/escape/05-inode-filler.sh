@@ -6,7 +6,7 @@
 
 new_ws ws --files 500
 for kind in "files 100000" "dirs 100000"; do
-	expect_code 0 sbx-shell $degraded --quiet $show ws -- /opt/escape/disk-filler $kind
+	expect_code 0 sbx-shell $degraded --quiet $show ws -- $there/disk-filler $kind
 	grep -Eq '^met (ENOSPC|EDQUOT|ENAMETOOLONG) after' cmd.out || fail "$kind: $(cat cmd.out)"
 	n=$(sed 's/.*after //' cmd.out)
 	expect_between "$n" 300 500 "$kind under --files 500"

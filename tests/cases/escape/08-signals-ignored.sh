@@ -5,7 +5,7 @@
 
 new_ws ws
 begin=$(now_ms)
-run_result r.json $show --time 1s --grace 500ms ws -- /opt/escape/stubborn ignore >out 2>err
+run_result r.json $show --time 1s --grace 500ms ws -- $there/stubborn ignore >out 2>err
 took=$(($(now_ms) - begin))
 expect_eq $code 124 "exit code"
 expect_file out begun

@@ -5,6 +5,6 @@
 . "$SBX_SRC/tests/lib/escape.sh"
 
 new_ws ws
-run_result r.json --quiet $show --pids 256 --time 60s ws -- /opt/escape/zombie-storm 10000 >out 2>err
+run_result r.json --quiet $show --pids 256 --time 60s ws -- $there/zombie-storm 10000 >out 2>err
 expect_field r.json verdict ok
 expect_match "$(cat out)" '^made 1[0-9]+ left [0-9]$' "the storm"
