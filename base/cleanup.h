@@ -47,10 +47,10 @@ static inline void cleanup_fclose(FILE **f)
 }
 
 /* autoclose int fd = -1;   autofree char *s = NULL;   always initialised where declared */
-#define autoclose __attribute__((cleanup(cleanup_close)))
-#define autofree __attribute__((cleanup(cleanup_free)))
+#define autoclose    __attribute__((cleanup(cleanup_close)))
+#define autofree     __attribute__((cleanup(cleanup_free)))
 #define autoclosedir __attribute__((cleanup(cleanup_closedir)))
-#define autofclose __attribute__((cleanup(cleanup_fclose)))
+#define autofclose   __attribute__((cleanup(cleanup_fclose)))
 
 /* Define 'auto_NAME' style cleanups for own types:  CLEANUP(json_t *, json_decref_p) is used as
  * __attribute__((cleanup(fn))) by the header that declares the destructor. */
@@ -72,5 +72,5 @@ static inline int take_fd(int *fd)
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MAX(a, b)    ((a) > (b) ? (a) : (b))

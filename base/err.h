@@ -12,8 +12,8 @@
 #define ERR_TEXT_MAX 1020
 
 struct err {
-	int code;                  /* 0 = no error, else negative errno */
-	char text[ERR_TEXT_MAX];   /* "what failed, on what: why"; no newline */
+	int code;                /* 0 = no error, else negative errno */
+	char text[ERR_TEXT_MAX]; /* "what failed, on what: why"; no newline */
 };
 
 /* Set code and sentence.  ": strerror(-code)" is appended, unless the format ends with '.' or ')',

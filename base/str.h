@@ -7,7 +7,8 @@
 
 /* Decimal digits only: no sign, no blanks, no overflow. 0 or -EINVAL / -ERANGE. */
 int parse_u64(const char *s, uint64_t *ret);
-/* "4096", "64K", "1.5G": units K M G T P are powers of 1024, lower case too, "B"/"iB" suffix allowed. */
+/* "4096", "64K", "1.5G": units K M G T P are powers of 1024, lower case too, "B"/"iB" suffix
+ * allowed. */
 int parse_size(const char *s, uint64_t *ret_bytes);
 /* "500ms", "2s", "1.5m", "1h", "2d"; a bare number means seconds.  Milliseconds come back. */
 int parse_duration(const char *s, uint64_t *ret_ms);
