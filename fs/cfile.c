@@ -338,7 +338,7 @@ static bool detach_if_idle(struct cfile *f)
 	if (f->refs > 0 || f->pins > 0)
 		return false;
 	/* Nobody else can reach it now, so its fields may be read without its lock. */
-	if (f->first_seq != 0 || f->open) {
+	if (f->first_seq != 0 || f->open || (f->unsettled && !f->unlinked)) {
 		set_lingering(f, true);
 		return false;
 	}

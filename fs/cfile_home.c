@@ -229,7 +229,8 @@ static int compose_tag_page(struct cfile *f, uint64_t b, uint32_t count, const u
 }
 
 /* One pwritev was cut short: 'good' blocks have their data.  Put right the entries of the groups
- * whose tag page was written; such pages exist by then, so this needs no space. */
+ * whose tag page was written.  Such pages exist by then, so this needs no space; where the backing
+ * copies on write it does, and then the log says that there is nothing. */
 static void mend_entries(struct cfile *f, uint64_t b, uint32_t count, uint32_t lead, uint32_t good,
 			 const uint8_t *entries, uint64_t done_end)
 {
@@ -243,7 +244,7 @@ static void mend_entries(struct cfile *f, uint64_t b, uint32_t count, uint32_t l
 
 			memcpy(work, entries + i * ENTRY_SIZE, (size_t)ok * ENTRY_SIZE);
 			if (home_write_entries(f, b + i, n, work) < 0)
-				forget_entries(f, group);
+				(void)cfile_log_hole(f, b + i + ok, n - ok);
 		}
 		i += n;
 	}
@@ -326,27 +327,34 @@ static int write_hole_run(struct cfile *f, uint64_t b, uint32_t count, const uin
 	return 0;
 }
 
-/* Blocks that hold something: data first, then the entries that describe it, group by group. */
+/* Blocks that hold something: data first, then the entries that describe it, group by group.  When
+ * the data is cut short, what was overwritten gets its new entries: nothing else opens it now. */
 static int rewrite_run(struct cfile *f, uint64_t b, uint32_t count, const uint8_t *data,
 		       const uint8_t *entries, uint32_t *ret_done)
 {
-	for (uint32_t i = 0; i < count;) {
-		uint64_t group = blockmap_group(b + i);
-		uint32_t n = MIN(count - i, blockmap_group_len(group) - blockmap_slot(b + i));
-		uint64_t off = blockmap_data_off(b + i);
-		size_t len = (size_t)(n - 1) * BLOCK_SIZE + home_block_bytes(f, b + i + n - 1);
-		int r = sio_pwrite(f->s->io, f->fd, data + (size_t)i * BLOCK_SIZE, len, off);
+	int r = 0;
 
+	for (uint32_t i = 0; i < count && r == 0;) {
+		uint64_t group = blockmap_group(b + i), off = blockmap_data_off(b + i), done;
+		uint32_t n = MIN(count - i, blockmap_group_len(group) - blockmap_slot(b + i));
+		struct iovec iov = {
+			(void *)(data + (size_t)i * BLOCK_SIZE),
+			(size_t)(n - 1) * BLOCK_SIZE + home_block_bytes(f, b + i + n - 1),
+		};
+		int w;
+
+		r = sio_pwritev(f->s->io, f->fd, &iov, 1, off, &done);
+		if (done)
+			note_end(f, off + done);
 		if (r < 0)
-			return r;
-		note_end(f, off + len);
-		r = home_write_entries(f, b + i, n, entries + i * ENTRY_SIZE);
-		if (r < 0)
-			return r;
+			n = (uint32_t)(done / BLOCK_SIZE);
+		w = n ? home_write_entries(f, b + i, n, entries + (size_t)i * ENTRY_SIZE) : 0;
+		if (w < 0)
+			return w;
 		i += n;
 		*ret_done = i;
 	}
-	return 0;
+	return r;
 }
 
 int home_write_run(struct cfile *f, uint64_t b, uint32_t count, const uint8_t *data,

@@ -347,6 +347,7 @@ int cfile_settle(struct cfile *f)
 		if (r == 0)
 			r = home_fit_size(f);
 	}
+	f->unsettled = r < 0;
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);
 	return r;

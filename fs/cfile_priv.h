@@ -43,6 +43,7 @@ struct cfile {
 	bool created;                    /* made by this state and never synced */
 	bool durable;
 	bool meta_changed;
+	bool unsettled; /* the last user left, but the disk was full: tried again */
 	bool unlinked;
 	bool given_back;    /* quota released */
 	uint8_t complaints; /* damage lines already logged */

@@ -182,6 +182,22 @@ static int charge(struct pass *p, uint64_t b, uint64_t *end, enum way w, uint64_
 	return 0;
 }
 
+static int put_log(struct pass *p, uint64_t b, uint32_t count, uint32_t *ret_done)
+{
+	p->logged_new = 0;
+	for (; *ret_done < count; ++*ret_done) {
+		uint64_t at = b + *ret_done, fresh = 0;
+		int r = count_new(p, at, at + 1, WAY_LOG, &fresh);
+
+		if (r == 0)
+			r = cfile_log_data(p->f, at, entry_at(p, at), data_at(p, at));
+		if (r < 0)
+			return r;
+		p->logged_new += fresh;
+	}
+	return 0;
+}
+
 static int put_direct(struct pass *p, uint64_t b, uint32_t count, enum way w, uint32_t *ret_done)
 {
 	struct cfile *f = p->f;
@@ -193,23 +209,11 @@ static int put_direct(struct pass *p, uint64_t b, uint32_t count, enum way w, ui
 		ranges_clear(&f->fresh);
 		f->fresh_lost = true;
 	}
+	/* What was being overwritten may be neither old nor new now, where the backing copies on
+	 * write and is full: the log holds it instead. */
+	if (r == -ENOSPC && w == WAY_FRESH)
+		r = put_log(p, b, count, ret_done);
 	return r;
-}
-
-static int put_log(struct pass *p, uint64_t b, uint32_t count, uint32_t *ret_done)
-{
-	p->logged_new = 0;
-	for (*ret_done = 0; *ret_done < count; ++*ret_done) {
-		uint64_t at = b + *ret_done, fresh = 0;
-		int r = count_new(p, at, at + 1, WAY_LOG, &fresh);
-
-		if (r == 0)
-			r = cfile_log_data(p->f, at, entry_at(p, at), data_at(p, at));
-		if (r < 0)
-			return r;
-		p->logged_new += fresh;
-	}
-	return 0;
 }
 
 /* Store a stretch; size and mapped count of the file follow what was stored. */

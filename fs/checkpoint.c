@@ -27,8 +27,12 @@ static int commit_one(struct cfile *f)
 	pthread_rwlock_wrlock(&f->lock);
 	if (f->open)
 		r = cfile_log_close(f);
-	else if (f->head_dirty && cfile_head_direct(f))
+	else if ((f->head_dirty || f->unsettled) && cfile_head_direct(f))
 		r = home_write_head(f);
+	if (r == 0 && f->unsettled)
+		r = home_fit_size(f);
+	if (r == 0)
+		f->unsettled = false;
 	pthread_rwlock_unlock(&f->lock);
 	return r;
 }
