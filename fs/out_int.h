@@ -96,7 +96,7 @@ void file_return(struct out *o, struct node *n, struct cfile *cf);
 int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret);
 void handle_add(struct out *o, struct node *n, int flags);
 
-/* -- out_name.c ----------------------------------------------------------- */
+/* -- out_remove.c --------------------------------------------------------- */
 
 /* A name that is about to vanish with what it stands for. n->mu is held from prepare to the end. */
 struct victim {
@@ -111,6 +111,8 @@ int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 		   struct victim *ret);
 void victim_commit(struct out *o, struct victim *v);
 void victim_abort(struct victim *v);
+/* -- out_name.c ----------------------------------------------------------- */
+
 /* The inode's metadata changed: its next fsync must reach the backing inode. n->mu is held. */
 void note_metadata(struct node *n);
 

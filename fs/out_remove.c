@@ -1,0 +1,191 @@
+/* Names of the outputs: removing, and what is given back with the last one.
+ *
+ * What vanishes under an open handle keeps its data until the last one is closed; the quota gets
+ * back what is gone, and only then. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fs/blockmap.h"
+#include "fs/cfile.h"
+#include "fs/out_int.h"
+#include "fs/quota.h"
+#include "fs/store.h"
+
+/* Targets up to this size have no tail. */
+#define SYMLINK_ONE_PIECE 3000
+
+/* What a damaged file was charged, as recovery counts it: by its size. */
+static uint64_t damaged_bytes(int dirfd, const char *stored)
+{
+	struct stat st;
+	uint64_t size;
+
+	if (fstatat(dirfd, stored, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !blockmap_plain_size((uint64_t)st.st_size, &size))
+		return QUOTA_PAGE;
+	return quota_file_bytes(blockmap_count(size));
+}
+
+/* The tail of a very long symlink goes with it. */
+static void find_tail(int dirfd, const char *stored, struct victim *v)
+{
+	char text[SYMLINK_STORED_SIZE];
+	ssize_t n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	if (!symlink_needs_tail(text, v->tail))
+		v->tail[0] = '\0';
+}
+
+int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored, struct victim *ret)
+{
+	uint64_t size;
+	int r;
+
+	*ret = (struct victim){ .n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE };
+	if (ret->last && S_ISLNK(n->type) && n->st.st_size > SYMLINK_ONE_PIECE)
+		find_tail(dirfd, stored, ret);
+	if (!ret->last || !S_ISREG(n->type))
+		return 0;
+	if (n->cf) {
+		ret->by_cfile = true;
+		return 0;
+	}
+	if (n->mapped_known && !cfile_lookup_size(o->p.store, o->dev, n->ino, &size)) {
+		ret->bytes = quota_file_bytes(n->mapped);
+		return 0;
+	}
+	r = file_open_at(o, n, dirfd, stored, &ret->opened);
+	ret->by_cfile = r == 0;
+	if (r == -EIO || r == -EBADMSG) { /* damage must not make it eternal */
+		ret->bytes = damaged_bytes(dirfd, stored);
+		return 0;
+	}
+	return r;
+}
+
+void victim_commit(struct out *o, struct victim *v)
+{
+	struct node *n = v->n;
+
+	if (n->nlink > 0)
+		n->nlink--;
+	n->st.st_nlink = v->last ? 0 : n->nlink;
+	if (!v->last) {
+		note_metadata(n);
+		return;
+	}
+	tree_lock(o);
+	tree_hide_ino(o->tree, n);
+	tree_unlock(o);
+	if (v->tail[0])
+		(void)unlinkat(o->links_fd, v->tail, 0);
+	if (v->by_cfile)
+		cfile_note_unlinked(v->opened ? v->opened : n->cf);
+	else
+		quota_release(o->p.quota, v->bytes, 1);
+	victim_abort(v);
+}
+
+void victim_abort(struct victim *v)
+{
+	if (v->opened)
+		cfile_put(v->opened);
+	v->opened = NULL;
+}
+
+static int remove_dir(int dirfd, const char *stored)
+{
+	autoclose int fd = -1;
+	int r;
+
+	if (unlinkat(dirfd, stored, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != ENOTEMPTY)
+		return -errno;
+	fd = openat(dirfd, stored, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = dir_remove_strays(fd);
+	if (r < 0)
+		return r;
+	return unlinkat(dirfd, stored, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* 'n' with its mu held; the directory is locked. */
+static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dentry *d,
+			 struct node *n)
+{
+	struct victim v;
+	struct stored s;
+	int r = stored_name(o, dir, d->name, &s);
+
+	if (r == 0)
+		r = victim_prepare(o, n, dirfd, s.name, &v);
+	if (r < 0)
+		return r;
+	if (n->dir)
+		r = remove_dir(dirfd, s.name);
+	else if (unlinkat(dirfd, s.name, 0) < 0)
+		r = errno == ENOENT ? 0 : -errno; /* taken out of the store: gone is gone */
+	if (r < 0) {
+		victim_abort(&v);
+		return r;
+	}
+	sidecar_remove(dirfd, &s);
+	tree_lock(o);
+	dir_remove(o->tree, d);
+	tree_unlock(o);
+	victim_commit(o, &v);
+	return 0;
+}
+
+static int remove_name(struct out *o, uint64_t parent, const char *name, bool want_dir)
+{
+	struct out_entry e;
+	struct node *dir, *n;
+	struct dentry *d;
+	int fd, r;
+
+	if (o->p.read_only)
+		return -EROFS;
+	r = dirnode_get(o, parent, &dir);
+	if (r < 0)
+		return r;
+	fd = dir_lock_write(o, dir);
+	if (fd < 0)
+		return fd;
+	tree_lock(o);
+	d = dir_find(o->tree, dir, name, strlen(name));
+	n = d ? d->node : NULL;
+	if (n)
+		n->nlookup++; /* ours, for as long as this takes */
+	tree_unlock(o);
+	r = !d ? -ENOENT : n ? 0 : entry_get(o, dir, fd, d, &e, &n);
+	if (r == 0) {
+		if (want_dir != (n->dir != NULL)) {
+			r = want_dir ? -ENOTDIR : -EISDIR;
+		} else {
+			pthread_mutex_lock(&n->mu);
+			r = remove_locked(o, dir, fd, d, n);
+			pthread_mutex_unlock(&n->mu);
+		}
+		entry_undo(o, n);
+	}
+	dir_unlock(o, dir);
+	return r;
+}
+
+int out_unlink(struct out *o, uint64_t parent, const char *name)
+{
+	return remove_name(o, parent, name, false);
+}
+
+int out_rmdir(struct out *o, uint64_t parent, const char *name)
+{
+	return remove_name(o, parent, name, true);
+}
