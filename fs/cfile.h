@@ -6,7 +6,8 @@
  * Thread-safe: one lock per cfile inside.
  *
  * Errors are negative errno, without a sentence (they go to the kernel as they are): -EIO damage
- * (logged by the store), -ENOSPC quota or disk, -EROFS after a failed sync, -EFBIG past the limit. */
+ * (logged by the store), -ENOSPC quota or disk, -EROFS after a failed sync, -EFBIG past the limit.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -18,8 +19,8 @@ struct store;
 
 /* What the header proves. */
 struct cfile_stat {
-	uint64_t size;          /* plaintext bytes */
-	uint64_t mapped;        /* mapped 4096-byte blocks; quota_file_bytes(mapped) is charged */
+	uint64_t size;   /* plaintext bytes */
+	uint64_t mapped; /* mapped 4096-byte blocks; quota_file_bytes(mapped) is charged */
 	int64_t mtime_ns;
 	uint8_t file_id[16];
 };
@@ -71,7 +72,7 @@ void cfile_note_relinked(struct cfile *f);
 
 uint64_t cfile_size(const struct cfile *f);
 uint64_t cfile_mapped(const struct cfile *f);
-const uint8_t *cfile_id(const struct cfile *f);     /* 16 bytes */
-int cfile_fd(const struct cfile *f);                /* borrowed: for fstat, xattr */
+const uint8_t *cfile_id(const struct cfile *f); /* 16 bytes */
+int cfile_fd(const struct cfile *f);            /* borrowed: for fstat, xattr */
 /* The times ride in the header; the backing inode's mtime is set by the caller (futimens). */
 void cfile_set_mtime(struct cfile *f, int64_t mtime_ns);

@@ -29,7 +29,7 @@ int quota_charge(struct quota *q, uint64_t bytes, uint64_t files);
 void quota_release(struct quota *q, uint64_t bytes, uint64_t files);
 
 struct quota_usage {
-	uint64_t bytes, files;               /* charged now */
-	uint64_t limit_bytes, limit_files;   /* 0 = none */
+	uint64_t bytes, files;             /* charged now */
+	uint64_t limit_bytes, limit_files; /* 0 = none */
 };
 void quota_get(const struct quota *q, struct quota_usage *ret);
