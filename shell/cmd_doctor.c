@@ -20,11 +20,22 @@ static const struct {
 	[PROBE_MISSING] = { "missing", OUT_RED },
 };
 
-static void print_row(const struct probe_result *r, int width)
+/* One cause may stop several layers: its remedy is printed once. */
+static bool same_fix(const struct probe_result *rows, size_t i)
 {
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(rows[k].fix, rows[i].fix))
+			return true;
+	return false;
+}
+
+static void print_row(const struct probe_result *rows, size_t i, int width)
+{
+	const struct probe_result *r = &rows[i];
+
 	printf("%s%-8s%s  %-*s  %s\n", out_on(states[r->state].color), states[r->state].word,
 	       out_off(), width, r->name, r->detail);
-	if (r->state != PROBE_OK && r->fix[0])
+	if (r->state != PROBE_OK && r->fix[0] && !same_fix(rows, i))
 		printf("%-8s  %-*s  fix: %s\n", "", width, "", r->fix);
 }
 
@@ -35,7 +46,7 @@ static void print_rows(const struct probe_result *rows, size_t n, const size_t c
 	for (size_t i = 0; i < n; i++)
 		width = MAX(width, (int)strlen(rows[i].name));
 	for (size_t i = 0; i < n; i++)
-		print_row(&rows[i], width);
+		print_row(rows, i, width);
 	if (count[PROBE_MISSING])
 		printf("\n%zu missing, %zu degraded, %zu ok: what is missing stops runs or "
 		       "mounts\n",

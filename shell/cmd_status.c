@@ -153,7 +153,7 @@ static int status_one(const struct ctl_common *o, const char *ws)
 }
 
 /* Mounts whose daemon was killed belong to nobody who could list them. */
-static int add_dead(const char *point, void *arg)
+static int add_dead(const char *point, const char *options, void *arg)
 {
 	if (mounts_is_dead(point))
 		json_array_append_new(arg, json_string(point));

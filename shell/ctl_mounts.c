@@ -34,42 +34,48 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-/* One line of mountinfo: "id parent dev root MOUNTPOINT options [tags] - FSTYPE source ...". */
-static bool parse_line(char *line, char **point, char **fstype)
+struct line {
+	char *point, *fstype, *options;
+};
+
+/* "id parent dev root MOUNTPOINT options [tags] - FSTYPE source OPTIONS". */
+static bool parse_line(char *text, struct line *ret)
 {
-	char *save, *word = strtok_r(line, " \n", &save);
+	char *save, *word = strtok_r(text, " \n", &save);
 
 	for (int i = 0; word && i < 4; i++)
 		word = strtok_r(NULL, " \n", &save);
-	*point = word;
+	ret->point = word;
 	while (word && strcmp(word, "-") != 0)
 		word = strtok_r(NULL, " \n", &save);
-	*fstype = word ? strtok_r(NULL, " \n", &save) : NULL;
-	if (!*fstype)
+	ret->fstype = word ? strtok_r(NULL, " \n", &save) : NULL;
+	word = ret->fstype ? strtok_r(NULL, " \n", &save) : NULL;
+	ret->options = word ? strtok_r(NULL, " \n", &save) : NULL;
+	if (!ret->options)
 		return false;
-	unescape(*point);
+	unescape(ret->point);
 	return true;
 }
 
 int mounts_each(mounts_fn *fn, void *arg)
 {
 	autofclose FILE *f = fopen("/proc/self/mountinfo", "re");
-	autofree char *line = NULL;
+	autofree char *text = NULL;
 	size_t size = 0;
 	int r = 0;
 
 	if (!f)
 		return -errno;
-	while (r == 0 && getline(&line, &size, f) >= 0) {
-		char *point, *fstype;
+	while (r == 0 && getline(&text, &size, f) >= 0) {
+		struct line l;
 
-		if (parse_line(line, &point, &fstype) && !strcmp(fstype, FSTYPE))
-			r = fn(point, arg);
+		if (parse_line(text, &l) && !strcmp(l.fstype, FSTYPE))
+			r = fn(l.point, l.options, arg);
 	}
 	return r;
 }
 
-static int is_same(const char *point, void *arg)
+static int is_same(const char *point, const char *options, void *arg)
 {
 	return !strcmp(point, arg);
 }
@@ -77,6 +83,30 @@ static int is_same(const char *point, void *arg)
 bool mounts_has(const char *path)
 {
 	return mounts_each(is_same, (void *)path) > 0;
+}
+
+struct owner {
+	const char *path;
+	uid_t uid;
+};
+
+static int find_owner(const char *point, const char *options, void *arg)
+{
+	struct owner *o = arg;
+	const char *at = strstr(options, "user_id=");
+
+	if (strcmp(point, o->path) != 0 || !at)
+		return 0;
+	o->uid = (uid_t)strtoul(at + strlen("user_id="), NULL, 10);
+	return 1;
+}
+
+uid_t mounts_owner(const char *path)
+{
+	struct owner o = { .path = path, .uid = geteuid() };
+
+	(void)mounts_each(find_owner, &o);
+	return o.uid;
 }
 
 bool mounts_is_dead(const char *path)

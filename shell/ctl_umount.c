@@ -116,6 +116,12 @@ static int umount_one(const char *point, const char *dir, bool lazy, struct err 
 	char said[512] = "";
 	int r = 0;
 
+	if (geteuid() != 0 && mounts_owner(point) != geteuid())
+		return err_set(
+			err, -EPERM,
+			"'%s' was mounted by another user (uid %u), who may unmount it, as may "
+			"root.",
+			point, mounts_owner(point));
 	/* A dead mount can only be detached; nothing of it can still be written. */
 	lazy = lazy || mounts_is_dead(point);
 	if (geteuid() == 0) {
