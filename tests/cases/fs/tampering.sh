@@ -6,6 +6,8 @@
 
 new_ws ws
 inside ws 'cd /workspace; for f in a b c; do head -c 100000 /dev/urandom >$f; done; sha256sum a b c' >sums || fail "writing"
+# A copy of a store that is still being closed would be mended at its next opening.
+wait_for 10 flock -n ws/lock true || fail "the daemon keeps the workspace"
 cp -a ws before
 files=$(find ws/store/t -type f -size +60k | sort)
 expect_eq "$(printf '%s\n' "$files" | wc -l)" 3 "backing files"
