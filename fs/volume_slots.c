@@ -229,7 +229,8 @@ static int no_key(const struct attempt *a, struct err *err)
 		return pass_on(err, &a->why);
 	if (a->l->first.code) {
 		pass_on(err, &a->l->first);
-		return err_wrap(err, a->l->first.code, "workspace '%s'", a->v->path);
+		return err_wrap(err, a->l->first.code == -EOPNOTSUPP ? -EOPNOTSUPP : -EBADMSG,
+				"workspace '%s'", a->v->path);
 	}
 	for (enum slot_type t = SLOT_OWNER; t <= SLOT_RECIPIENT; t++)
 		if (has_slot(a, t))

@@ -23,7 +23,8 @@ struct free_slot {
 	struct free_slot *next;
 };
 
-#define ARENA_SLOTS 1023 /* with the region's head: 64 KiB, 16 whole pages */
+/* With the region's head 16 KiB: a few of them fit the smallest usual limit, 64 KiB. */
+#define ARENA_SLOTS 255
 
 static_assert(sizeof(struct region) == SECRET_SLOT_LEN, "slots stay aligned to their size");
 
