@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/json.h"
+#include "fs/mounter.h"
 
 struct data;
 struct err;
@@ -31,14 +32,17 @@ struct conn {
 };
 
 enum mount_kind { MOUNTED_NOT, MOUNTED_PRIVATE, MOUNTED_HOST };
-enum { MOUNT_DATASETS, MOUNT_WORKSPACE, MOUNT_COUNT };
+enum {
+	MOUNT_DATASETS = MOUNTER_DATASETS,
+	MOUNT_WORKSPACE = MOUNTER_WORKSPACE,
+	MOUNT_COUNT = MOUNTER_COUNT
+};
 
 struct mounts {
 	enum mount_kind kind;
 	struct session *session[MOUNT_COUNT]; /* NULL: gone */
 	int userns_fd, mntns_fd;              /* private: U1, kept alive by these */
 	char *dir;                            /* host */
-	bool made_dir[MOUNT_COUNT];           /* host: to be removed afterwards */
 	uid_t uid;                            /* owner of everything, as the mounts show it */
 	gid_t gid;
 };
@@ -51,6 +55,7 @@ struct fsd {
 	struct data *data;
 	struct msglog *log;
 	struct mounts mounts;
+	struct mounter mounter;
 	struct conn *conns;
 	int listener, signals;
 	char socket_name[64];

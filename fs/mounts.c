@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -21,7 +16,6 @@
 #include "fs/data.h"
 #include "fs/fsd.h"
 #include "fs/holder.h"
-#include "fs/msglog.h"
 #include "fs/ops.h"
 #include "fs/out.h"
 #include "fs/session.h"
@@ -33,8 +27,6 @@
 
 #define PAYLOAD_BASE  2000000000u
 #define PAYLOAD_INNER 1000u
-
-static const char *const mount_names[MOUNT_COUNT] = { "datasets", "workspace" };
 
 /* The ops tables are incomplete types here: only ops*.c and session.c know libfuse. */
 static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct err *err)
@@ -142,156 +134,17 @@ int mounts_private(struct fsd *d, struct err *err)
 
 /* -- on the host ---------------------------------------------------------- */
 
-/* mount(2) through a descriptor of the mount point: nobody can exchange it meanwhile. */
-static int mount_as_root(int point, int which, int *ret_fuse, struct err *err)
+static int host_one(struct fsd *d, int which, uint64_t *ret_dev, struct err *err)
 {
-	char target[64], options[128];
-	autoclose int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	unsigned long flags = MS_NOSUID | MS_NODEV;
+	int fuse = -1;
+	int r = mounter_mount(&d->mounter, which, d->mounts.dir, &fuse, ret_dev, err);
 
-	if (fuse < 0)
-		return err_set(err, -ENODEV, "/dev/fuse cannot be opened (%s): run sbxctl doctor.",
-			       strerror(errno));
-	if (which == MOUNT_DATASETS)
-		flags |= MS_RDONLY;
-	snprintf(target, sizeof(target), "/proc/self/fd/%d", point);
-	snprintf(options, sizeof(options),
-		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fuse);
-	if (mount("sbx", target, "fuse.sbx", flags, options) < 0)
-		return err_set(err, -errno, "mount '%s'", mount_names[which]);
-	*ret_fuse = take_fd(&fuse);
-	return 0;
+	return r < 0 ? r : start_session(d, which, fuse, *ret_dev, err);
 }
 
-static pid_t spawn_fusermount(char *const *argv, int comm)
-{
-	char value[48];
-	char *envp[] = { (char *)"PATH=/usr/bin:/bin:/usr/local/bin", value, NULL };
-	pid_t pid;
-
-	snprintf(value, sizeof(value), "_FUSE_COMMFD=%d", comm);
-	pid = fork();
-	if (pid != 0)
-		return pid;
-	if (comm >= 0 && fcntl(comm, F_SETFD, 0) < 0)
-		_exit(127);
-	execvpe("fusermount3", argv, envp);
-	_exit(127);
-}
-
-static int wait_exit(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return -ENOENT;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
-}
-
-/* As an ordinary user: the setuid helper mounts and sends us the descriptor. */
-static int mount_as_user(const char *path, int which, int *ret_fuse, struct err *err)
-{
-	const char *options =
-		which == MOUNT_DATASETS
-			? "ro,nosuid,nodev,default_permissions,fsname=sbx,subtype=sbx"
-			: "rw,nosuid,nodev,default_permissions,fsname=sbx,subtype=sbx";
-	const char *argv[] = { "fusermount3", "-o", options, "--", path, NULL };
-	int sv[2], fds[FD_PASS_MAX], r;
-	size_t nfds = 0;
-	char c;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) < 0)
-		return err_set(err, -errno, "mount '%s'", path);
-	pid = spawn_fusermount((char *const *)argv, sv[1]);
-	close(sv[1]);
-	r = pid < 0 ? -EAGAIN : 0;
-	if (r == 0 && (fd_recv(sv[0], &c, 1, fds, &nfds) < 0 || nfds != 1))
-		r = -EIO;
-	close(sv[0]);
-	if (pid > 0 && r < 0) {
-		r = wait_exit(pid);
-		if (r == -ENOENT)
-			return err_set(err, -ENODEV,
-				       "fusermount3 is not installed: install the package fuse3 to "
-				       "mount on the host.");
-		return err_set(err, -EIO,
-			       "fusermount3 could not mount on '%s' (its message is in the "
-			       "log; sbxctl doctor looks further).",
-			       path);
-	}
-	if (r < 0)
-		return err_set(err, r, "start fusermount3");
-	(void)wait_exit(pid);
-	*ret_fuse = fds[0];
-	return 0;
-}
-
-static void umount_host(const char *path)
-{
-	const char *argv[] = { "fusermount3", "-u", "-z", "-q", "--", path, NULL };
-
-	if (geteuid() == 0) {
-		(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
-		return;
-	}
-	(void)wait_exit(spawn_fusermount((char *const *)argv, -1));
-}
-
-static char *point_path(const struct mounts *m, int which)
-{
-	return str_printf("%s/%s", m->dir, mount_names[which]);
-}
-
-/* The mount point, made if it is missing. */
-static int point_open(struct mounts *m, int dirfd, int which, int *ret, struct err *err)
-{
-	const char *name = mount_names[which];
-	int fd;
-
-	if (mkdirat(dirfd, name, 0755) == 0)
-		m->made_dir[which] = true;
-	else if (errno != EEXIST)
-		return err_set(err, -errno, "make '%s/%s'", m->dir, name);
-	fd = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno, "open '%s/%s'", m->dir, name);
-	*ret = fd;
-	return 0;
-}
-
-static int host_one(struct fsd *d, int dirfd, int which, dev_t *ret_dev, struct err *err)
-{
-	struct mounts *m = &d->mounts;
-	autofree char *path = point_path(m, which);
-	autoclose int point = -1;
-	struct statx sx;
-	int fuse = -1, r;
-
-	if (!path)
-		return err_set(err, -ENOMEM, "mount");
-	r = point_open(m, dirfd, which, &point, err);
-	if (r < 0)
-		return r;
-	r = geteuid() == 0 ? mount_as_root(point, which, &fuse, err)
-			   : mount_as_user(path, which, &fuse, err);
-	if (r < 0)
-		return r;
-	*ret_dev = 0;
-	/* From the kernel's cache: nobody serves it yet. */
-	if (statx(dirfd, mount_names[which], AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO,
-		  &sx) == 0)
-		*ret_dev = makedev(sx.stx_dev_major, sx.stx_dev_minor);
-	return start_session(d, which, fuse, *ret_dev, err);
-}
-
-static int host_dir(struct fsd *d, const char *dir, int *ret_fd, struct err *err)
+static int host_check(struct fsd *d, const char *dir, struct err *err)
 {
 	char source[64];
-	int fd;
 
 	if (!path_is_clean_absolute(dir))
 		return err_set(err, -EINVAL, "'%s' is not a clean absolute path.", dir);
@@ -300,18 +153,13 @@ static int host_dir(struct fsd *d, const char *dir, int *ret_fd, struct err *err
 		return err_set(err, -EINVAL,
 			       "dataset '%s' is inside '%s': mount the workspace somewhere else.",
 			       source, dir);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno, "open '%s'", dir);
-	*ret_fd = fd;
 	return 0;
 }
 
 int mounts_host(struct fsd *d, const char *dir, struct err *err)
 {
 	struct mounts *m = &d->mounts;
-	autoclose int dirfd = -1;
-	dev_t devs[2] = { 0, 0 };
+	uint64_t devs[MOUNT_COUNT] = { 0, 0 };
 	uid_t uid = geteuid();
 	int r;
 
@@ -325,7 +173,7 @@ int mounts_host(struct fsd *d, const char *dir, struct err *err)
 				"has ended, or before starting it.",
 				c->run, (int)c->pid);
 	mounts_end(d); /* namespaces of earlier sessions */
-	r = host_dir(d, dir, &dirfd, err);
+	r = host_check(d, dir, err);
 	if (r < 0)
 		return r;
 	m->dir = strdup(dir);
@@ -336,10 +184,10 @@ int mounts_host(struct fsd *d, const char *dir, struct err *err)
 		set_owner(d, uid, uid);
 	else
 		set_owner(d, geteuid(), getegid());
-	r = host_one(d, dirfd, MOUNT_DATASETS, &devs[0], err);
+	r = host_one(d, MOUNT_DATASETS, &devs[0], err);
 	if (r == 0)
-		r = host_one(d, dirfd, MOUNT_WORKSPACE, &devs[1], err);
-	data_set_own_devices(d->data, devs);
+		r = host_one(d, MOUNT_WORKSPACE, &devs[1], err);
+	data_set_own_devices(d->data, (dev_t[]){ devs[0], devs[1] });
 	if (r < 0)
 		mounts_end(d);
 	return r;
@@ -357,16 +205,8 @@ static void layer_reset(struct fsd *d, int which)
 
 static void mounts_clear(struct fsd *d)
 {
-	struct mounts *m = &d->mounts;
-
-	for (int i = 0; i < MOUNT_COUNT; i++) {
-		autofree char *path = m->dir ? point_path(m, i) : NULL;
-
-		if (path && m->made_dir[i])
-			(void)rmdir(path);
-	}
-	free(m->dir);
-	*m = (struct mounts){ .userns_fd = -1, .mntns_fd = -1 };
+	free(d->mounts.dir);
+	d->mounts = (struct mounts){ .userns_fd = -1, .mntns_fd = -1 };
 }
 
 static void session_gone(struct fsd *d, int which, unsigned wait_ms)
@@ -394,8 +234,10 @@ void mounts_collect(struct fsd *d)
 		else
 			left = true;
 	}
-	if (!left && m->kind == MOUNTED_HOST)
+	if (!left && m->kind == MOUNTED_HOST) {
+		mounter_forget(&d->mounter);
 		mounts_clear(d);
+	}
 }
 
 void mounts_end(struct fsd *d)
@@ -405,12 +247,7 @@ void mounts_end(struct fsd *d)
 	if (m->kind == MOUNTED_NOT)
 		return;
 	if (m->kind == MOUNTED_HOST) {
-		for (int i = 0; i < MOUNT_COUNT; i++) {
-			autofree char *path = m->session[i] ? point_path(m, i) : NULL;
-
-			if (path)
-				umount_host(path);
-		}
+		mounter_umount(&d->mounter);
 	} else {
 		/* The last references to U1: the kernel unmounts, and writes what it still holds.
 		 */

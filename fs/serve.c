@@ -42,19 +42,20 @@
 /* -- becoming one --------------------------------------------------------- */
 
 /* Keys and foreign bytes meet here: whatever a mistake of ours lets in must find little to call.
- * An ordinary user's daemon must be able to start fusermount3, which is setuid, and can have no
- * filter therefore (sandbox/confine.h). */
-static int harden(struct err *err)
+ * What must start a setuid program, fusermount3, is split off before. */
+static int harden(struct fsd *d, bool foreground, struct err *err)
 {
 	struct rlimit files;
+	int r;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	umask(0); /* modes come with the requests, the kernel applied the caller's umask */
 	signal(SIGPIPE, SIG_IGN);
-	return confine_self(geteuid() == 0 ? CONFINE_DAEMON : CONFINE_LAUNCHER, err);
+	r = mounter_start(foreground, &d->mounter, err);
+	umask(0); /* modes come with the requests, the kernel applied the caller's umask */
+	return r < 0 ? r : confine_self(CONFINE_DAEMON, err);
 }
 
 static int open_store(struct fsd *d, struct err *err)
@@ -302,6 +303,7 @@ static int close_all(struct fsd *d, struct err *err)
 	if (r < 0 && d->log)
 		msglog_add(d->log, err->text);
 	msglog_free(d->log);
+	mounter_end(&d->mounter);
 	volume_close(d->vol); /* releases the lock: last of all */
 	if (d->signals >= 0)
 		close(d->signals);
@@ -320,12 +322,13 @@ int serve(const struct serve_options *o)
 {
 	struct fsd d = { .listener = -1,
 			 .signals = -1,
-			 .mounts = { .userns_fd = -1, .mntns_fd = -1 } };
+			 .mounts = { .userns_fd = -1, .mntns_fd = -1 },
+			 .mounter = { .sock = -1 } };
 	struct err err = { 0 }, ignored = { 0 };
 	json_t *ready;
 	int r;
 
-	r = harden(&err);
+	r = harden(&d, o->foreground, &err);
 	if (r == 0)
 		r = open_all(&d, o, &err);
 	if (r < 0) {

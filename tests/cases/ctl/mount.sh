@@ -50,9 +50,16 @@ sbxctl mount ws view >/dev/null || fail "mount again"
 sbxctl umount view/workspace >/dev/null || fail "umount by one mount"
 expect_eq "$(ls -A view)" workspace "left in the mount directory"
 
-# The daemon is killed: the dead mount is told, is no place to mount, and goes away.
+# The daemon is killed: its helper takes the mounts away.
 sbxctl mount ws view >/dev/null || fail "third mount"
 kill -9 "$(daemon_pid ws)"
+wait_for 3 sh -c "! grep -q ' $PWD/view' /proc/self/mountinfo" || fail "the mount stands"
+expect_eq "$(ls -A view)" workspace "left in the mount directory by a killed daemon"
+
+# Both are killed: the dead mount is told, is no place to mount, and goes away.
+sbxctl mount ws view >/dev/null || fail "fourth mount"
+pid=$(daemon_pid ws)
+kill -9 $(pgrep -P "$pid") "$pid"
 wait_for 3 sh -c '! ls view/workspace 2>/dev/null' || fail "the mount lives on"
 sbxctl status | grep -q "$PWD/view/workspace was killed" || fail "status does not tell of a dead mount"
 expect_refusal 4 "killed umount" sbxctl mount ws view
