@@ -556,6 +556,10 @@ static void read_only_place(void)
 	CHECK(volume_read_only(v));
 	volume_close(v);
 	shell("umount $A && rmdir $A", ws);
+	/* A disk that is too small: refused, and nothing stays behind. */
+	shell("mkdir $A && mount -t tmpfs -o size=256k none $A", ws);
+	CHECK_EQ(create(&o), -ENOSPC);
+	shell("test -z \"$(ls -A $A)\" && umount $A && rmdir $A", ws);
 }
 
 int main(void)
