@@ -543,7 +543,10 @@ int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
 	pthread_mutex_lock(&n->mu);
 	*ret_keep = same_content(&n->st, &st);
-	n->st = st;
+	/* Not all of it: which inode it is never changes and is read without the lock. */
+	n->st.st_size = st.st_size;
+	n->st.st_mtim = st.st_mtim;
+	n->st.st_ctim = st.st_ctim;
 	pthread_mutex_unlock(&n->mu);
 	*ret_fd = take_fd(&fd);
 	return 0;
