@@ -94,29 +94,38 @@ static void make_place(const struct block_ctx *c, uint64_t b, const uint8_t entr
 	le64_store(p->aad + FILE_ID_LEN, b);
 	memcpy(p->aad + FILE_ID_LEN + 8, entry8, 8);
 	memset(p->nonce, 0, sizeof(p->nonce));
-	if (c->suite == SUITE_AES_GCM) {
+	switch (c->suite) {
+	case SUITE_AES_GCM: /* LE64(b) || 0^4 */
 		le64_store(p->nonce, b);
-	} else {
+		break;
+	case SUITE_AEGIS: /* nonce16 || LE64(b) || 0^8 */
 		memcpy(p->nonce, nonce, NONCE_LEN);
 		le64_store(p->nonce + NONCE_LEN, b);
+		break;
+	default: /* XChaCha20's nonce16 || LE64(b), of which nonce16 is in the key by now */
+		le64_store(p->nonce + 4, b);
 	}
 }
 
-/* Suite 2: a key of its own for each request, because a 96-bit nonce under one key would bound the
- * writes a file may see. */
-static const crypto_aead_aes256gcm_state *gcm_key(const struct block_ctx *c, struct block_key *k,
-						  const uint8_t nonce[static NONCE_LEN])
+/* HChaCha20(K_b, nonce16), once for all blocks of a request.  For suite 1 that is what XChaCha20
+ * does inside; for suite 2 it gives each request a key of its own, because a 96-bit nonce under one
+ * key would bound the writes a file may see. */
+static void *request_key(const struct block_ctx *c, struct block_key *k,
+			 const uint8_t nonce[static NONCE_LEN])
 {
 	uint8_t derived[32];
 
-	if (!k->valid || memcmp(k->nonce, nonce, NONCE_LEN) != 0) {
-		crypto_core_hchacha20(derived, nonce, c->key, NULL);
+	if (k->valid && memcmp(k->nonce, nonce, NONCE_LEN) == 0)
+		return k->expanded;
+	crypto_core_hchacha20(derived, nonce, c->key, NULL);
+	if (c->suite == SUITE_AES_GCM)
 		crypto_aead_aes256gcm_beforenm((crypto_aead_aes256gcm_state *)k->expanded, derived);
-		sodium_memzero(derived, sizeof(derived));
-		memcpy(k->nonce, nonce, NONCE_LEN);
-		k->valid = true;
-	}
-	return (const crypto_aead_aes256gcm_state *)k->expanded;
+	else
+		memcpy(k->expanded, derived, sizeof(derived));
+	sodium_memzero(derived, sizeof(derived));
+	memcpy(k->nonce, nonce, NONCE_LEN);
+	k->valid = true;
+	return k->expanded;
 }
 
 void block_seal(const struct block_ctx *c, struct block_key *k, uint64_t b, uint32_t epoch,
@@ -133,7 +142,7 @@ void block_seal(const struct block_ctx *c, struct block_key *k, uint64_t b, uint
 	case SUITE_AES_GCM:
 		crypto_aead_aes256gcm_encrypt_detached_afternm(out, entry + 32, NULL, plain, len,
 							       p.aad, AAD_LEN, NULL, p.nonce,
-							       gcm_key(c, k, nonce));
+							       request_key(c, k, nonce));
 		break;
 #ifdef HAVE_AEGIS
 	case SUITE_AEGIS:
@@ -142,8 +151,9 @@ void block_seal(const struct block_ctx *c, struct block_key *k, uint64_t b, uint
 		break;
 #endif
 	default:
-		crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-			out, entry + 32, NULL, plain, len, p.aad, AAD_LEN, NULL, p.nonce, c->key);
+		crypto_aead_chacha20poly1305_ietf_encrypt_detached(
+			out, entry + 32, NULL, plain, len, p.aad, AAD_LEN, NULL, p.nonce,
+			request_key(c, k, nonce));
 	}
 }
 
@@ -161,13 +171,14 @@ static int open_block(const struct block_ctx *c, struct block_key *k, uint64_t b
 	make_place(c, b, entry, e.nonce, &p);
 	switch (c->suite) {
 	case SUITE_XCHACHA20:
-		r = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-			out, NULL, data, e.len, e.tag, p.aad, AAD_LEN, p.nonce, c->key);
+		r = crypto_aead_chacha20poly1305_ietf_decrypt_detached(
+			out, NULL, data, e.len, e.tag, p.aad, AAD_LEN, p.nonce,
+			request_key(c, k, e.nonce));
 		break;
 	case SUITE_AES_GCM:
 		r = crypto_aead_aes256gcm_decrypt_detached_afternm(out, NULL, data, e.len, e.tag,
 								   p.aad, AAD_LEN, p.nonce,
-								   gcm_key(c, k, e.nonce));
+								   request_key(c, k, e.nonce));
 		break;
 #ifdef HAVE_AEGIS
 	case SUITE_AEGIS:

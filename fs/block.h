@@ -43,7 +43,7 @@ bool entry_is_hole(const uint8_t in[static ENTRY_SIZE]);
 uint32_t entry_epoch(const uint8_t in[static ENTRY_SIZE]);
 uint32_t entry_len(const uint8_t in[static ENTRY_SIZE]);
 
-/* The per-request key of suite 2 is derived and expanded once and kept here from block to block.
+/* The key of a request (suites 1 and 2) is derived once and kept here from block to block.
  * Zero-initialise; wipe with block_key_wipe(). */
 struct block_key {
 	bool valid;

@@ -362,29 +362,36 @@ static void give_back_quota(struct cfile *f)
 void cfile_put(struct cfile *f)
 {
 	struct store *s = f->s;
-	bool last, gone, crowded;
+	bool last, unlinked, gone;
+	unsigned crowd;
 
 	pthread_mutex_lock(&s->reg_lock);
 	last = f->refs == 1;
+	unlinked = f->unlinked;
 	if (!last)
 		f->refs--;
 	pthread_mutex_unlock(&s->reg_lock);
 	if (!last)
 		return;
-	/* Settled while we still hold the reference; should another open come now, no harm is done.
-	 */
-	if (!s->p.read_only)
+	/* While we still hold the reference; should another open come now, no harm is done. */
+	if (unlinked)
+		cfile_log_discard(f);
+	else if (!s->p.read_only)
 		(void)cfile_settle(f);
 	pthread_mutex_lock(&s->reg_lock);
 	f->refs--;
 	if (f->refs == 0)
 		give_back_quota(f);
 	gone = detach_if_idle(f);
-	crowded = s->nlinger > LINGER_SOFT;
+	/* The space of an unlinked file comes back with its descriptor: do not wait for idleness.
+	 */
+	crowd = s->nlinger + (unlinked && !gone && f->h.mapped > LINGER_BLOCKS ? LINGER_SOFT : 0);
 	pthread_mutex_unlock(&s->reg_lock);
 	if (gone)
 		destroy(f);
-	if (crowded)
+	if (crowd > LINGER_HARD)
+		(void)store_checkpoint(s);
+	else if (crowd > LINGER_SOFT)
 		store_bg_kick(s, BG_CHECKPOINT);
 }
 

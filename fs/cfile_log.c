@@ -165,6 +165,25 @@ int cfile_log_close(struct cfile *f)
 	return 0;
 }
 
+/* Nobody will read the file again: what was gathered need not even reach the log.  Once a batch of
+ * the file is there, though, all go their way, because a crash may bring the name back. */
+void cfile_log_discard(struct cfile *f)
+{
+	struct logbuf *b = NULL;
+
+	pthread_rwlock_wrlock(&f->lock);
+	if (f->first_seq == 0 && f->open) {
+		b = f->open;
+		f->open = NULL;
+		livemap_clear(&f->live);
+	}
+	pthread_rwlock_unlock(&f->lock);
+	if (!b)
+		return;
+	log_ungather(f->s, 1 + b->ndata);
+	logbuf_free(f->s, b);
+}
+
 int cfile_read_log(struct cfile *f, const struct live *l, uint8_t *data)
 {
 	if (l->seq == SEQ_OPEN) {

@@ -140,6 +140,7 @@ int cfile_log_cut(struct cfile *f, uint64_t cut);
 /* The header must reach the log: opens a batch if there is none. */
 int cfile_log_head(struct cfile *f);
 int cfile_log_close(struct cfile *f);
+void cfile_log_discard(struct cfile *f); /* takes f->lock itself; no reference is left */
 int cfile_apply(struct cfile *f);
 bool cfile_applied(const struct cfile *f);
 int cfile_read_log(struct cfile *f, const struct live *l, uint8_t *data);

@@ -195,6 +195,14 @@ void log_gather(struct store *s, uint32_t pages)
 	pthread_mutex_unlock(&s->log.lock);
 }
 
+void log_ungather(struct store *s, uint32_t pages)
+{
+	pthread_mutex_lock(&s->log.lock);
+	s->log.gathered -= pages;
+	pthread_cond_broadcast(&s->log.cond);
+	pthread_mutex_unlock(&s->log.lock);
+}
+
 struct logbuf *logbuf_new(struct store *s)
 {
 	struct log *l = &s->log;

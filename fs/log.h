@@ -75,6 +75,7 @@ static inline uint32_t log_chunk_pages(uint32_t blocks)
 
 /* Account for pages of an open batch (they were reserved). */
 void log_gather(struct store *s, uint32_t pages);
+void log_ungather(struct store *s, uint32_t pages);
 struct logbuf *logbuf_new(struct store *s);
 void logbuf_free(struct store *s, struct logbuf *b);
 

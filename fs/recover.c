@@ -122,29 +122,48 @@ static int mend_file(struct recovery *rc, int fd, const char *path)
 	return r;
 }
 
+static struct inode *link_slot(struct inode *v, size_t cap, uint64_t dev, uint64_t ino)
+{
+	size_t i = (size_t)((ino ^ dev) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (cap - 1);
+
+	while (v[i].ino != 0 && (v[i].ino != ino || v[i].dev != dev))
+		i = (i + 1) & (cap - 1);
+	return &v[i];
+}
+
+static int grow_links(struct recovery *rc)
+{
+	size_t cap = rc->caplinks ? rc->caplinks * 2 : 64;
+	struct inode *v = calloc(cap, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < rc->caplinks; i++) {
+		if (rc->links[i].ino != 0)
+			*link_slot(v, cap, rc->links[i].dev, rc->links[i].ino) = rc->links[i];
+	}
+	free(rc->links);
+	rc->links = v;
+	rc->caplinks = cap;
+	return 0;
+}
+
 /* Was this inode met under another name? Otherwise it is noted. */
 static int seen_link(struct recovery *rc, const struct stat *st, bool *ret)
 {
+	struct inode *slot;
+
 	*ret = false;
 	if (st->st_nlink < 2)
 		return 0;
-	for (size_t i = 0; i < rc->nlinks; i++) {
-		if (rc->links[i].ino == st->st_ino && rc->links[i].dev == st->st_dev) {
-			*ret = true;
-			return 0;
-		}
+	if (rc->nlinks + 1 > rc->caplinks / 4 * 3 && grow_links(rc) < 0)
+		return -ENOMEM;
+	slot = link_slot(rc->links, rc->caplinks, st->st_dev, st->st_ino);
+	*ret = slot->ino != 0;
+	if (!*ret) {
+		*slot = (struct inode){ st->st_dev, st->st_ino };
+		rc->nlinks++;
 	}
-	if (rc->nlinks == rc->caplinks) {
-		size_t cap = rc->caplinks ? rc->caplinks * 2 : 64;
-		void *v = realloc(rc->links, cap * sizeof(*rc->links));
-
-		if (!v)
-			return -ENOMEM;
-		rc->links = v;
-		rc->caplinks = cap;
-	}
-	rc->links[rc->nlinks].dev = st->st_dev;
-	rc->links[rc->nlinks++].ino = st->st_ino;
 	return 0;
 }
 
@@ -227,7 +246,9 @@ static int walk_tree(struct recovery *rc, file_fn fn)
 	if (fd < 0)
 		return -errno;
 	rc->bytes = rc->files = 0;
-	rc->nlinks = 0;
+	free(rc->links);
+	rc->links = NULL;
+	rc->nlinks = rc->caplinks = 0;
 	return walk(rc, fd, "t", fn);
 }
 

@@ -15,6 +15,10 @@ struct found {
 	bool dead;
 };
 
+struct inode {
+	uint64_t dev, ino; /* ino 0: an empty slot */
+};
+
 struct recovery {
 	struct store *s;
 	uint32_t epoch;  /* E: of the state that was found */
@@ -26,9 +30,7 @@ struct recovery {
 
 	/* The count anew, for the quota. */
 	uint64_t bytes, files;
-	struct {
-		uint64_t dev, ino;
-	} * links; /* files with several names, counted once */
+	struct inode *links; /* files with several names, counted once: open addressing */
 	size_t nlinks, caplinks;
 	unsigned emptied, mended, damaged;
 };

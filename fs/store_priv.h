@@ -27,7 +27,9 @@ struct quota;
 #define REG_BUCKETS    4096u
 #define TAGCACHE_PAGES 8192u
 /* Closed files that the log still needs keep a descriptor each. */
-#define LINGER_SOFT 512u
+#define LINGER_SOFT   512u  /* then the checkpoint comes early */
+#define LINGER_HARD   2048u /* then who closes another one waits for it */
+#define LINGER_BLOCKS 4096u /* an unlinked file of this size counts as that many */
 
 struct store {
 	struct store_params p;
