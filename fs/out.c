@@ -113,6 +113,7 @@ void out_free(struct out *o)
 	if (o->tree)
 		close_files(o);
 	tree_free(o->tree);
+	notes_free(o);
 	if (o->root_fd >= 0)
 		close(o->root_fd);
 	if (o->links_fd >= 0)

@@ -325,7 +325,7 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
 	if (r == 0 && a->valid & OUT_SET_MTIME)
 		n->written = false;
 	if (r == 0 && a->valid & OUT_SET_MODE)
-		note_metadata(n);
+		note_metadata(o, n);
 	return r;
 }
 

@@ -1,11 +1,14 @@
 /* Open files of the outputs.  One cfile per inode, shared by all handles; a handle is the node. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "fs/cfile.h"
 #include "fs/out_int.h"
+
+#define NOTES_MAX 65536
 
 /* The kernel caches writes and reads pages that it completes through any handle, so a file is
  * always opened for both. O_NONBLOCK: a fifo put in its place must not hang us. */
@@ -13,6 +16,69 @@ static int open_flags(const struct out *o)
 {
 	return (o->p.read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
 	       O_CLOEXEC;
+}
+
+/* A node may be forgotten between a chmod and the next open, so the note is not kept in it. */
+struct note {
+	struct hlink link;
+	uint64_t ino;
+};
+
+static struct note *note_find(const struct out *o, uint64_t ino)
+{
+	for (struct hlink *l = hmap_first(&o->notes, hmap_mix(ino)); l; l = hmap_next(l))
+		if (container_of(l, struct note, link)->ino == ino)
+			return container_of(l, struct note, link);
+	return NULL;
+}
+
+void note_metadata(struct out *o, struct node *n)
+{
+	struct note *note;
+
+	if (n->cf)
+		cfile_note_metadata(n->cf);
+	if (n->cf || !S_ISREG(n->type))
+		return;
+	tree_lock(o);
+	if (!note_find(o, n->ino)) {
+		note = o->notes.count < NOTES_MAX ? calloc(1, sizeof(*note)) : NULL;
+		if (note) {
+			note->ino = n->ino;
+			if (hmap_insert(&o->notes, &note->link, hmap_mix(n->ino)) < 0) {
+				free(note);
+				note = NULL;
+			}
+		}
+		o->notes_full |= !note;
+	}
+	tree_unlock(o);
+}
+
+bool take_metadata_note(struct out *o, const struct node *n)
+{
+	struct note *note;
+	bool noted;
+
+	tree_lock(o);
+	note = note_find(o, n->ino);
+	noted = note || o->notes_full;
+	if (note)
+		hmap_remove(&o->notes, &note->link);
+	tree_unlock(o);
+	free(note);
+	return noted;
+}
+
+void notes_free(struct out *o)
+{
+	for (size_t i = 0; i < o->notes.size; i++) {
+		for (struct hlink *l = o->notes.slots[i], *next; l; l = next) {
+			next = l->next;
+			free(container_of(l, struct note, link));
+		}
+	}
+	hmap_free(&o->notes);
 }
 
 int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret)
@@ -33,9 +99,8 @@ int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, s
 	if (r < 0)
 		return r;
 	take_fd(&fd);
-	if (n->meta_changed)
+	if (take_metadata_note(o, n))
 		cfile_note_metadata(*ret);
-	n->meta_changed = false;
 	return 0;
 }
 

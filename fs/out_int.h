@@ -14,6 +14,9 @@ struct out {
 	bool flat; /* the store has no user xattrs */
 	uid_t uid;
 	gid_t gid;
+	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */
+	struct hmap notes;
+	bool notes_full; /* too many to remember: any may be */
 };
 
 #define MODE_XATTR "user.wfs.m"
@@ -114,7 +117,10 @@ void victim_abort(struct victim *v);
 /* -- out_name.c ----------------------------------------------------------- */
 
 /* The inode's metadata changed: its next fsync must reach the backing inode. n->mu is held. */
-void note_metadata(struct node *n);
+void note_metadata(struct out *o, struct node *n);
+/* Was it noted while it was not open? Asked at open, forgotten then. */
+bool take_metadata_note(struct out *o, const struct node *n);
+void notes_free(struct out *o);
 
 static inline int64_t time_ns(const struct timespec *ts)
 {

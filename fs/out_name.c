@@ -16,14 +16,6 @@
 #include "fs/quota.h"
 #include "fs/store.h"
 
-void note_metadata(struct node *n)
-{
-	if (n->cf)
-		cfile_note_metadata(n->cf);
-	else
-		n->meta_changed = true;
-}
-
 /* -- making --------------------------------------------------------------- */
 
 /* A new name while it is being made: the directory is locked for writing. */
@@ -449,7 +441,7 @@ static int make_link(struct making *m, struct node *n, struct out_entry *ret)
 		(void)unlinkat(m->dirfd, m->s.name, 0);
 		return r;
 	}
-	note_metadata(n);
+	note_metadata(o, n);
 	attr_fill(o, n, m->dirfd, m->s.name, &st, &ret->st);
 	ret->nodeid = n->nodeid;
 	return 0;

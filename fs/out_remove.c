@@ -76,7 +76,7 @@ void victim_commit(struct out *o, struct victim *v)
 		n->nlink--;
 	n->st.st_nlink = v->last ? 0 : n->nlink;
 	if (!v->last) {
-		note_metadata(n);
+		note_metadata(o, n);
 		return;
 	}
 	tree_lock(o);

@@ -140,9 +140,9 @@ static int rename_locked(struct renaming *r)
 		sidecar_remove(r->fd[0], &r->s[0]);
 	if (replace)
 		victim_commit(o, &v);
-	note_metadata(r->n[0]);
+	note_metadata(o, r->n[0]);
 	if (exchange)
-		note_metadata(r->n[1]);
+		note_metadata(o, r->n[1]);
 	return 0;
 }
 

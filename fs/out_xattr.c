@@ -211,7 +211,7 @@ static int change(struct out *o, uint64_t nodeid, const char *name, const void *
 		xnode_close(o, &x);
 	}
 	if (r == 0)
-		note_metadata(n);
+		note_metadata(o, n);
 	pthread_mutex_unlock(&n->mu);
 	return r;
 }

@@ -80,7 +80,6 @@ struct node {
 	uint64_t mapped;  /* of a file that is not open, if mapped_known */
 	bool mapped_known;
 	bool mode_known;   /* 'mode' holds the plain permission bits */
-	bool meta_changed; /* chmod, link, xattr since the last open: next fsync syncs home */
 	uint32_t mode;
 	uint32_t nlink;
 	atomic_bool written; /* the store has a newer mtime than st */
