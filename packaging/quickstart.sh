@@ -90,7 +90,7 @@ fi
 run "cd $(quote "$src")"
 # A newer compiler may warn of more than those that this was written with.
 [ -f "$build/build.ninja" ] || run "meson setup -Dwerror=false $(quote "$build") >/dev/null"
-run "ninja -C $(quote "$build") --quiet shell/sbx-shell shell/sbxctl fs/sbxfsd"
+run "ninja -C $(quote "$build") --quiet fs/sbxfsd shell/sbx-shell shell/sbxctl shell/sbx-shell.1 shell/sbxctl.1"
 run "export PATH=$(quote "$build/shell"):\$PATH"
 
 # ---- 3: this machine -----------------------------------------------------------------------------
@@ -194,5 +194,5 @@ next "xdg-open view/workspace/report.png" "or copy it: it is a normal file there
 next "sbx-shell ${degraded}ws" "a shell in the sandbox; 'exit' ends everything in it"
 next "sbx-shell ${degraded}--time 10s ws -- ls -l" "any command, with limits: sbx-shell --help"
 next "sbxctl umount view" "take the view away"
-next "sbxctl --help" "datasets, keys, limits, status"
+next "man -l $(quote "$build/shell/sbxctl.1")" "everything about workspaces; also sbx-shell.1"
 next "${sudo#none}meson install -C $(quote "$build")" "programs, man pages, completions for everybody"
