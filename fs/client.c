@@ -269,13 +269,15 @@ static size_t serve_argv(const struct fsc_options *o, const char *path, const ch
 }
 
 /* Start one and wait for its word: ready and where (a lock file on read-only media cannot say so),
- * or why not. */
-static int daemon_start(const struct fsc_options *o, char sock[static 64], struct err *err)
+ * or why not. It ends when '*ret_line' is closed before anybody connected. */
+static int daemon_start(const struct fsc_options *o, char sock[static 64], int *ret_line,
+			struct err *err)
 {
 	char path[4096], fdtext[16], buf[8192];
 	const char *argv[16];
 	autojson json_t *reply = NULL;
 	int sv[2], fds[FD_PASS_MAX], r;
+	autoclose int line = -1;
 	const char *name;
 	size_t nfds;
 	ssize_t n;
@@ -285,16 +287,14 @@ static int daemon_start(const struct fsc_options *o, char sock[static 64], struc
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return err_set(err, -errno, "start the daemon of '%s'", o->ws);
+	line = sv[0];
 	snprintf(fdtext, sizeof(fdtext), "%d", sv[1]);
 	serve_argv(o, path, fdtext, argv);
 	r = spawn_detached(path, (char *const *)argv, sv[1]);
 	close(sv[1]);
-	if (r < 0) {
-		close(sv[0]);
+	if (r < 0)
 		return err_set(err, r, "start '%s'", path);
-	}
-	n = fd_recv(sv[0], buf, sizeof(buf), fds, &nfds);
-	close(sv[0]);
+	n = fd_recv(line, buf, sizeof(buf), fds, &nfds);
 	if (n <= 0)
 		return err_set(err, -EIO, "the daemon of '%s' ended before it was ready.", o->ws);
 	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
@@ -302,9 +302,11 @@ static int daemon_start(const struct fsc_options *o, char sock[static 64], struc
 		r = reply_check(reply, err);
 	if (r == 0 && (json_get_str(reply, "socket", &name, NULL) < 0 || strlen(name) >= 64))
 		r = err_set(err, -EPROTO, "the daemon sent an answer that is not understood.");
-	if (r == 0)
-		strcpy(sock, name);
-	return r;
+	if (r < 0)
+		return r;
+	strcpy(sock, name);
+	*ret_line = take_fd(&line);
+	return 0;
 }
 
 static int open_ws(const char *ws, int *ret, struct err *err)
@@ -331,10 +333,12 @@ int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 	if (r < 0)
 		return r;
 	for (;;) {
+		autoclose int line = -1;
+
 		r = try_connect(wsfd, o->ws, ret, err);
 		if (r != -ENOTCONN || !o->start)
 			return r;
-		r = daemon_start(o, sock, err);
+		r = daemon_start(o, sock, &line, err);
 		if (r == 0)
 			r = connect_named(sock, o->ws, ret, err);
 		if (r == 0 || (r != -EBUSY && r != -ENOTCONN))

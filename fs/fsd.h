@@ -58,6 +58,7 @@ struct fsd {
 	struct mounter mounter;
 	struct conn *conns;
 	int listener, signals;
+	int starter; /* the one that started us, until it hangs up; or -1 */
 	char socket_name[64];
 	bool stop; /* SIGTERM */
 	bool had_client;

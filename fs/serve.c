@@ -35,7 +35,7 @@
 #include "keys/secret.h"
 #include "sandbox/confine.h"
 
-/* A starter that vanished before it called: nobody else knows of us. */
+/* Started by hand: somebody has to call within this time. */
 #define FIRST_CLIENT_MS 5000
 #define MAX_CLIENTS     250
 
@@ -217,7 +217,13 @@ static void conn_close(struct fsd *d, struct conn *c)
 	free(c);
 }
 
-enum { POLL_SIGNALS, POLL_LISTENER, POLL_MOUNTS, POLL_CONNS = POLL_MOUNTS + MOUNT_COUNT };
+enum {
+	POLL_SIGNALS,
+	POLL_LISTENER,
+	POLL_STARTER,
+	POLL_MOUNTS,
+	POLL_CONNS = POLL_MOUNTS + MOUNT_COUNT
+};
 
 static size_t poll_fill(struct fsd *d, struct pollfd *p)
 {
@@ -225,6 +231,7 @@ static size_t poll_fill(struct fsd *d, struct pollfd *p)
 
 	p[POLL_SIGNALS] = (struct pollfd){ .fd = d->signals, .events = POLLIN };
 	p[POLL_LISTENER] = (struct pollfd){ .fd = d->listener, .events = POLLIN };
+	p[POLL_STARTER] = (struct pollfd){ .fd = d->starter };
 	for (int i = 0; i < MOUNT_COUNT; i++) {
 		struct session *s = d->mounts.session[i];
 
@@ -258,14 +265,25 @@ static bool wanted(const struct fsd *d, bool waited)
 	return d->conns || d->mounts.kind == MOUNTED_HOST || (!d->had_client && !waited);
 }
 
+/* The starter keeps its end until it has called.  When it hangs up without, it was killed, and
+ * nobody else knows of us.  Its call may have come between the two looks at the descriptors: one
+ * more round finds it. */
+static int starter_gone(struct fsd *d)
+{
+	close(d->starter);
+	d->starter = -1;
+	return 0;
+}
+
 static void loop(struct fsd *d)
 {
+	int first_ms = d->starter >= 0 ? -1 : FIRST_CLIENT_MS;
 	struct pollfd p[POLL_CONNS + MAX_CLIENTS];
 	bool waited = false;
 
 	while (wanted(d, waited)) {
 		size_t n = poll_fill(d, p);
-		int r = poll(p, n, d->had_client ? -1 : FIRST_CLIENT_MS);
+		int r = poll(p, n, d->had_client ? -1 : first_ms);
 
 		if (r < 0 && errno != EINTR)
 			return;
@@ -279,6 +297,8 @@ static void loop(struct fsd *d)
 			conn_accept(d);
 		if (p[POLL_MOUNTS].revents || p[POLL_MOUNTS + 1].revents)
 			mounts_collect(d);
+		if (p[POLL_STARTER].revents)
+			first_ms = starter_gone(d);
 	}
 }
 
@@ -321,6 +341,7 @@ static int say(int fd, json_t *reply)
 int serve(const struct serve_options *o)
 {
 	struct fsd d = { .listener = -1,
+			 .starter = o->ready_fd,
 			 .signals = -1,
 			 .mounts = { .userns_fd = -1, .mntns_fd = -1 },
 			 .mounter = { .sock = -1 } };
@@ -342,9 +363,9 @@ int serve(const struct serve_options *o)
 	json_object_set_new(ready, "pid", json_integer(getpid()));
 	json_object_set_new(ready, "socket", json_string(d.socket_name));
 	r = say(o->ready_fd, ready);
-	if (o->ready_fd >= 0)
-		close(o->ready_fd);
 	if (r == 0) /* else the starter is gone */
 		loop(&d);
+	if (d.starter >= 0)
+		close(d.starter);
 	return close_all(&d, &err) < 0 ? 1 : 0;
 }
