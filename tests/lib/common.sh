@@ -58,6 +58,11 @@ daemon_pid() { # WS
 	/usr/bin/python3 -c 'import json, sys; print(json.load(open(sys.argv[1] + "/lock"))["pid"])' "$1"
 }
 
+# Wait until nobody serves the workspace: what it holds on the disk then is final.
+settled() { # WS
+	wait_for 5 flock -n "$1/lock" true || fail "$1 is still served after 5 s"
+}
+
 wait_for() { # SECONDS CMD..: until it succeeds
 	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
 	shift

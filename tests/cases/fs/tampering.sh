@@ -8,12 +8,14 @@ new_ws ws
 inside ws 'cd /workspace; for f in a b c; do head -c 100000 /dev/urandom >$f; done; sha256sum a b c' >sums || fail "writing"
 # A copy of a store that is still being closed would be mended at its next opening.
 wait_for 10 flock -n ws/lock true || fail "the daemon keeps the workspace"
+settled ws
 cp -a ws before
 files=$(find ws/store/t -type f -size +60k | sort)
 expect_eq "$(printf '%s\n' "$files" | wc -l)" 3 "backing files"
 victim=$(printf '%s\n' "$files" | head -n 1)
 size=$(stat -c %s "$victim")
 for at in 0 40 200 4200 60000 $((size - 20)); do
+	settled ws
 	rm -rf ws && cp -a before ws
 	/usr/bin/python3 - "$victim" $at <<'PY'
 import sys
