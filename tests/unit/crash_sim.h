@@ -2,11 +2,12 @@
  * can be built in which each page of what was not synced is old, new, between or torn. */
 #pragma once
 
+#include <dirent.h>
 #include <pthread.h>
 
 #include "tests/unit/store_kit.h"
 
-#define SIM_FILES 64
+#define SIM_FILES 512
 #define SIM_PAGE  4096u
 
 struct sim_op {
@@ -16,9 +17,10 @@ struct sim_op {
 
 struct sim_file {
 	uint64_t ino;
-	char path[128]; /* below the store */
-	bool durable;   /* its name and first content are */
-	uint8_t *base;  /* content at the last sync */
+	char path[64]; /* below the store */
+	bool unlinked; /* not durably: the name may come back */
+	bool durable;  /* its name and first content are */
+	uint8_t *base; /* content at the last sync */
 	uint64_t base_size;
 	uint64_t size;      /* now */
 	struct sim_op *ops; /* since the last sync */
@@ -168,9 +170,11 @@ static inline int sim_syncfs(void *ctx, int fd)
 		int one;
 
 		snprintf(path, sizeof(path), "%s/%s", s->dir, s->f[i].path);
-		one = open(path, O_RDONLY | O_CLOEXEC);
-		if (one < 0)
+		one = s->f[i].path[0] ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		if (one < 0) {
+			s->f[i].path[0] = 0; /* unlinked, and that is durable now */
 			continue;
+		}
 		sim_read_base(&s->f[i], one);
 		s->f[i].durable = true;
 		close(one);
@@ -227,7 +231,7 @@ static inline void sim_start(struct sim *s, const char *dir, uint64_t seed)
 /* A file that is there already. */
 static inline void sim_add(struct sim *s, const char *path)
 {
-	char full[512];
+	char full[600];
 	struct sim_file *f;
 	int fd;
 
@@ -239,6 +243,37 @@ static inline void sim_add(struct sim *s, const char *path)
 	sim_read_base(f, fd);
 	f->durable = true;
 	close(fd);
+}
+
+static inline void sim_add_tree(struct sim *s)
+{
+	char path[300];
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/t", s->dir);
+	d = opendir(path);
+	while ((e = readdir(d))) {
+		snprintf(path, sizeof(path), "t/%s", e->d_name);
+		if (e->d_name[0] != '.')
+			sim_add(s, path);
+	}
+	closedir(d);
+}
+
+/* Unlink a file of the tree. */
+static inline void sim_unlink(struct sim *s, const char *path)
+{
+	char full[512];
+
+	snprintf(full, sizeof(full), "%s/%s", s->dir, path);
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->n; i++) {
+		if (strcmp(s->f[i].path, path) == 0)
+			s->f[i].unlinked = true;
+	}
+	unlink(full);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static inline void sim_end(struct sim *s)
@@ -304,6 +339,8 @@ static inline void sim_build_file(struct sim *s, const struct sim_file *f, const
 
 	if (!f->durable && mode == SIM_NONE && sim_pick(s, 2))
 		return; /* not even its name */
+	if (f->unlinked && sim_pick(s, 2))
+		return;
 	for (size_t i = 0; i < f->nsizes; i++)
 		max = f->sizes[i] > max ? f->sizes[i] : max;
 	if (mode == SIM_ALL)
@@ -334,6 +371,8 @@ static inline void sim_build(struct sim *s, char dir[256])
 	mkdir(sub, 0700);
 	snprintf(sub, sizeof(sub), "%s/l", dir);
 	mkdir(sub, 0700);
-	for (size_t i = 0; i < s->n; i++)
-		sim_build_file(s, &s->f[i], dir);
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->f[i].path[0])
+			sim_build_file(s, &s->f[i], dir);
+	}
 }
