@@ -28,7 +28,7 @@ struct model {
 static struct model models[NFILES];
 static struct sim sim;
 static uint64_t rnd;
-static unsigned tried, bad, per_mille = 20;
+static unsigned tried, bad, per_mille = 50;
 static struct kit kit;
 static uint8_t suite = SUITE_XCHACHA20;
 static bool armed;
