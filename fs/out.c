@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "fs/blockmap.h"
 #include "fs/cfile.h"
 #include "fs/out_int.h"
 #include "fs/quota.h"
@@ -62,6 +63,20 @@ static int plant_root(struct out *o)
 	return 0;
 }
 
+/* Does the store's filesystem tell holes of one page? Tried on a file without a name. */
+static bool probe_holes(int dirfd)
+{
+	autoclose int fd = openat(dirfd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	const off_t page = BLOCK_SIZE;
+	char data[3 * BLOCK_SIZE];
+
+	memset(data, 1, sizeof(data));
+	return fd >= 0 && pwrite(fd, data, sizeof(data), 0) == (ssize_t)sizeof(data) &&
+	       lseek(fd, 0, SEEK_HOLE) == 3 * page &&
+	       fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page, page) == 0 &&
+	       lseek(fd, 0, SEEK_HOLE) == page && lseek(fd, page, SEEK_DATA) == 2 * page;
+}
+
 int out_new(const struct out_params *p, struct out **ret, struct err *err)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -82,6 +97,7 @@ int out_new(const struct out_params *p, struct out **ret, struct err *err)
 		return r;
 	}
 	o->flat = p->flat;
+	o->holes_exact = !p->read_only && probe_holes(o->root_fd);
 	r = plant_root(o);
 	if (r < 0) {
 		err_set(err, r, "open the tree of the store");

@@ -11,7 +11,8 @@ struct out {
 	int root_fd;  /* store/t */
 	int links_fd; /* store/l: tails of very long symlinks */
 	dev_t dev;
-	bool flat; /* the store has no user xattrs */
+	bool holes_exact; /* SEEK_HOLE in the store finds every page that was given back */
+	bool flat;        /* the store has no user xattrs */
 	uid_t uid;
 	gid_t gid;
 	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */

@@ -41,6 +41,26 @@ static void find_tail(int dirfd, const char *stored, struct victim *v)
 		v->tail[0] = '\0';
 }
 
+/* A file without holes in the store has none at all, so its size says how many blocks it has: its
+ * header, often not in memory, need not be read. */
+static bool dense_blocks(struct out *o, const struct node *n, int dirfd, const char *stored,
+			 uint64_t *ret)
+{
+	autoclose int fd = -1;
+	struct stat st;
+	uint64_t size;
+
+	if (!o->holes_exact)
+		return false;
+	fd = openat(dirfd, stored, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != n->ino ||
+	    st.st_size == 0 || lseek(fd, 0, SEEK_HOLE) != st.st_size ||
+	    !blockmap_plain_size((uint64_t)st.st_size, &size))
+		return false;
+	*ret = blockmap_count(size);
+	return true;
+}
+
 int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored, struct victim *ret)
 {
 	uint64_t size;
@@ -55,7 +75,8 @@ int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 		ret->by_cfile = true;
 		return 0;
 	}
-	if (n->mapped_known && !cfile_lookup_size(o->p.store, o->dev, n->ino, &size)) {
+	if (!cfile_lookup_size(o->p.store, o->dev, n->ino, &size) &&
+	    (n->mapped_known || dense_blocks(o, n, dirfd, stored, &n->mapped))) {
 		ret->bytes = quota_file_bytes(n->mapped);
 		return 0;
 	}

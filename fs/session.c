@@ -346,14 +346,12 @@ bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), 
 struct worker {
 	struct session *s;
 	bool listening;
-	bool fresh; /* a request that waits says nothing: see serve_one() */
 };
 
 static void place_take(struct worker *w)
 {
 	pthread_mutex_lock(&w->s->place);
 	w->listening = true;
-	w->fresh = true;
 }
 
 static void place_give(void *arg)
@@ -387,11 +385,20 @@ static bool is_long(const struct fuse_buf *buf, uint32_t opcode)
 	       opcode == OPCODE_LSEEK;
 }
 
-/* Requests whose sender does not wait, so that its next one may come meanwhile. */
+/* Requests whose sender does not wait: they are short, and nobody is kept waiting. */
 static bool is_async(uint32_t opcode)
 {
 	return opcode == OPCODE_FORGET || opcode == OPCODE_BATCH_FORGET ||
 	       opcode == OPCODE_RELEASE || opcode == OPCODE_RELEASEDIR;
+}
+
+/* One request at a time may be here already when we look for it: its sender was faster than our way
+ * back.  Two are from two senders. */
+static bool more_waiting(const struct session *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
 }
 
 /* Serve a request as listener, or give the place away first. */
@@ -403,12 +410,9 @@ static void serve_one(struct worker *w, const struct fuse_buf *buf)
 
 	memcpy(&h, buf->mem, MIN(sizeof(h), buf->size));
 	begin = now_ns();
-	/* A request that waited already says that there are several at once, unless the place has
-	 * just changed hands: then it came meanwhile. */
 	if (is_long(buf, h.opcode) || begin < s->slow_until ||
-	    (s->backlog && !w->fresh && !is_async(h.opcode)))
+	    (s->backlog && !is_async(h.opcode) && more_waiting(s)))
 		place_give(w);
-	w->fresh = is_async(h.opcode);
 	fuse_session_process_buf(s->se, buf);
 	if (!w->listening)
 		return;
