@@ -79,7 +79,7 @@ struct node {
 	struct cfile *cf; /* while nopen > 0 */
 	uint64_t mapped;  /* of a file that is not open, if mapped_known */
 	bool mapped_known;
-	bool mode_known;   /* 'mode' holds the plain permission bits */
+	bool mode_known; /* 'mode' holds the plain permission bits */
 	uint32_t mode;
 	uint32_t nlink;
 	atomic_bool written; /* the store has a newer mtime than st */
