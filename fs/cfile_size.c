@@ -158,6 +158,7 @@ static int shrink(struct cfile *f, uint64_t size)
 	if (r < 0)
 		return r;
 	f->h.size = size;
+	f->h.synced = MIN(f->h.synced, size);
 	f->head_dirty = true;
 	unmap(f, f->h.mapped - MIN(f->h.mapped, cut_off));
 	return partial ? cfile_log_data(f, n - 1, entry, page) : 0;

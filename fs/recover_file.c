@@ -259,7 +259,7 @@ static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path)
 	}
 	/* Lost at the end, and no hole can be meant: the file ends where it is good. */
 	if (r == 0 && !sparse && n && ranges_has(&fi.lost, n - 1, &last))
-		size = MAX(f->h.synced, fi.good_end);
+		size = MAX(MIN(f->h.synced, size), fi.good_end);
 	if (r == 0)
 		r = look_at_end(f, size, &fi);
 	if (r == 0 &&
