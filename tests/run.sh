@@ -3,8 +3,9 @@
 #
 #   sh tests/run.sh [-k PATTERN] [--quick] [--list] [--keep] [--no-install] [--build DIR]
 #
-# Parts, in this order: builds (gcc; clang; clang with sanitizers), unit tests, lints, fuzz targets,
-# cases.  Tests are found, not listed.  A case is tests/cases/AREA/NAME.sh (or .py) with header lines
+# Parts: build by gcc, unit tests, lints, cases; build by clang with sanitizers, the same unit tests,
+# fuzz targets, and the cases that ask for it.  Tests are found, not listed.  A case is
+# tests/cases/AREA/NAME.sh (or .py) with header lines
 #
 #   # run: root user      as whom it runs: once for each word
 #   # needs: fuse tmux    words of have_need() below, else commands; missing = skipped, with the reason
@@ -63,12 +64,12 @@ stage_build "$build" "$stage/build"
 run_units "$build" unit
 run_lints
 run_cases
-if [ "$quick" = no ]; then
-	build_with clang "$build-clang" && run_fuzz "$build-clang"
-	if build_with asan "$build-asan"; then
-		stage_build "$build-asan" "$stage/build-asan"
-		run_units "$build-asan" asan-unit
-		run_sanitized_cases
-	fi
+# One more build, by the other compiler, with the address and undefined-behaviour sanitizers and the
+# instruments of the fuzz targets.
+if [ "$quick" = no ] && build_with clang "$build-clang"; then
+	stage_build "$build-clang" "$stage/build-clang"
+	run_units "$build-clang" sanitized-unit
+	run_fuzz "$build-clang"
+	run_sanitized_cases
 fi
 report

@@ -41,9 +41,9 @@ simple_test() { # ID TIMEOUT CMD..
 	settle "$id" "$rc" "$start" "$out"
 }
 
-settle() { # ID RC START OUTFILE
+settle() { # ID RC START OUTFILE [END]
 	local took
-	took=$(awk -v a="$3" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+	took=$(awk -v a="$3" -v b="${5:-$EPOCHREALTIME}" 'BEGIN { printf "%.1f", b - a }')
 	case $2 in
 	0) result pass "$1" "$took" ;;
 	77) result skip "$1" "$took" "$(grep -v '^$' "$4" | tail -n 1 | sed 's/^skipped: //')" ;;
@@ -103,12 +103,9 @@ finish() {
 
 # ---- builds --------------------------------------------------------------------------------------
 
-build_with() { # gcc|clang|asan DIR
+build_with() { # gcc|clang DIR
 	local cc=gcc opts=
-	case $1 in
-	clang) cc=clang opts='-Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false' ;;
-	asan) opts='-Db_sanitize=address,undefined' ;;
-	esac
+	[ "$1" = gcc ] || cc=clang opts='-Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false'
 	command -v $cc >/dev/null || { result skip "build/$1" "" "no $cc"; return 1; }
 	simple_test "build/$1" 1500 env CC=$cc sh -ec "
 		[ -f '$2/build.ninja' ] || { rm -rf '$2'; meson setup '$2' '$src' -Dwerror=true $opts; }
@@ -138,16 +135,36 @@ for t in json.load(sys.stdin):
     print(t["name"] + "\t" + "\t".join(t["cmd"]))'
 }
 
+# As many at a time as there are processors; reported in order.
 run_units() { # BUILD PREFIX
-	local name cmd argv
+	local name cmd argv dir=$stage/units n=0 i
+	rm -rf "$dir"
+	mkdir -p "$dir"
 	while IFS=$'\t' read -r name cmd; do
 		matches "$2/$name" || continue
 		IFS=$'\t' read -r -a argv <<<"$cmd"
-		mkdir -p "$stage/work/unit"
-		simple_test "$2/$name" 300 env -C "$stage/work/unit" SBX_SRC="$stage/src" \
-			MESON_SOURCE_ROOT="$stage/src" UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 "${argv[@]}"
-		rm -rf "$stage/work/unit"
+		n=$((n + 1))
+		echo "$name" >"$dir/$n.name"
+		while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+		run_unit "$dir/$n" "${argv[@]}" &
 	done < <(meson_tests "$1")
+	wait
+	for i in $(seq $n); do
+		settle "$2/$(cat "$dir/$i.name")" "$(cat "$dir/$i.rc")" "$(cat "$dir/$i.start")" "$dir/$i.out" \
+			"$(cat "$dir/$i.end")"
+	done
+}
+
+run_unit() { # PLACE CMD..
+	local place=$1
+	shift
+	mkdir "$place"
+	echo "$EPOCHREALTIME" >"$place.start"
+	SBX_SRC=$stage/src UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		timeout -k 5 300 env -C "$place" "$@" </dev/null >"$place.out" 2>&1
+	echo $? >"$place.rc"
+	echo "$EPOCHREALTIME" >"$place.end"
+	rm -rf "$place"
 }
 
 run_lints() {
@@ -249,9 +266,14 @@ run_case() { # FILE AS BUILD PREFIX
 		PATH="$3/shell:$PATH" HOME="$work/cwd" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 TERM=xterm-256color \
 		SBX_BUILD="$3" SBX_SRC="$stage/src" MODE="$as" CASE="$id" SBX_CGROUP="$(cgroup_root)" \
 		PYTHONPATH="$stage/src/tests/lib" PYTHONDONTWRITEBYTECODE=1 \
-		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		ASAN_OPTIONS=detect_leaks=0:log_path="$work/report" \
+		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path="$work/report" \
 		setsid --wait timeout -k 5 "${limit:-60}" "$shell" "$file" </dev/null >"$out" 2>&1
 	rc=$?
+	# The daemon has no stderr of ours.
+	if cat "$work"/report.* >>"$out" 2>/dev/null; then
+		[ "$rc" != 0 ] || rc=1
+	fi
 	if why=$(leftovers "$work") && [ -n "$why" ]; then
 		printf 'left behind:\n%s\n' "$why" >>"$out"
 		[ "$rc" != 0 ] && [ "$rc" != 77 ] || rc=1
@@ -274,8 +296,8 @@ run_cases() {
 run_sanitized_cases() {
 	local c
 	while read -r c; do
-		[ "$(header "$src/tests/cases/$c" sanitize)" = yes ] && matches "asan/${c%.*} [root]" &&
-			run_case "$c" root "$stage/build-asan" asan/
+		[ "$(header "$src/tests/cases/$c" sanitize)" = yes ] && matches "sanitized/${c%.*} [root]" &&
+			run_case "$c" root "$stage/build-clang" sanitized/
 	done < <(find_cases)
 }
 
