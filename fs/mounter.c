@@ -222,6 +222,7 @@ static _Noreturn void mounter_main(int sock, bool foreground)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	(void)prctl(PR_SET_NAME, "sbxfsd-mounts");
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)setsid();
 	if (chdir("/") < 0)
 		_exit(1);
