@@ -194,6 +194,9 @@ struct run {
 	struct iovec iov[2 * CHUNK_GROUPS + 2];
 	int n;
 	uint64_t off, len;
+	uint32_t lead;  /* blocks whose entries are not in it */
+	uint32_t ntags; /* tag pages in it */
+	bool with_head; /* page 0 with the header is the first */
 };
 
 static void run_add(struct run *r, const void *p, size_t len)
@@ -260,56 +263,44 @@ static uint32_t blocks_before(uint64_t b, uint32_t count, uint64_t end)
 	return n;
 }
 
-/* All are holes: whole groups go out in one pwritev, tag page and data together. */
-static int write_hole_run(struct cfile *f, uint64_t b, uint32_t count, const uint8_t *data,
-			  const uint8_t *entries, uint32_t *ret_done)
+/* Lay out blocks b.. for one pwritev. The entries of the first 'lead' blocks are not in it: their
+ * group began before. */
+static int compose_run(struct cfile *f, struct scratch *sc, uint64_t b, uint32_t count,
+		       const uint8_t *data, const uint8_t *entries, struct run *run)
 {
-	struct scratch *sc = cfile_scratch();
 	bool with_head = b == 0 && !f->head_home && cfile_head_direct(f);
-	struct run run = { .off = blockmap_data_off(b) };
-	uint32_t lead = 0, used = 0;
-	uint64_t done;
-	int r;
+	int r = 0;
 
-	if (!sc)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < count;) {
+	*run = (struct run){ .off = blockmap_data_off(b) };
+	for (uint32_t i = 0; i < count && r == 0;) {
 		uint64_t group = blockmap_group(b + i);
 		uint32_t slot = blockmap_slot(b + i);
 		uint32_t n = MIN(count - i, blockmap_group_len(group) - slot);
 
 		if (slot == 0 && (group > 0 || with_head)) {
-			r = compose_tag_page(f, b + i, n, entries + i * ENTRY_SIZE, sc->tags[used]);
-			if (r < 0)
-				return r;
+			uint8_t *page = sc->tags[run->ntags++];
+
+			r = compose_tag_page(f, b + i, n, entries + i * ENTRY_SIZE, page);
 			if (i == 0)
-				run.off -= BLOCK_SIZE;
-			run_add(&run, sc->tags[used++], BLOCK_SIZE);
+				run->off -= BLOCK_SIZE;
+			run_add(run, page, BLOCK_SIZE);
 		} else {
-			lead = n; /* only the first group can start inside */
+			run->lead = n; /* only the first group can start inside */
 		}
 		for (uint32_t k = 0; k < n; k++)
-			run_add(&run, data + (size_t)(i + k) * BLOCK_SIZE,
+			run_add(run, data + (size_t)(i + k) * BLOCK_SIZE,
 				home_block_bytes(f, b + i + k));
 		i += n;
 	}
-	/* First what may need a page of its own: a failure later only has to undo it. */
-	if (lead) {
-		r = home_write_entries(f, b, lead, entries);
-		if (r < 0)
-			return r;
-	}
-	r = sio_pwritev(f->s->io, f->fd, run.iov, run.n, run.off, &done);
-	if (done > 0)
-		note_end(f, run.off + done);
-	if (r < 0) {
-		*ret_done = blocks_before(b, count, run.off + done);
-		for (uint32_t k = 0; k < used; k++)
-			forget_entries(f, blockmap_group(b + lead) + k);
-		mend_entries(f, b, count, lead, *ret_done, entries, run.off + done);
-		return r;
-	}
-	for (uint32_t i = lead, k = 0; i < count; k++) {
+	run->with_head = with_head;
+	return r;
+}
+
+/* The tag pages of the run are on disk. */
+static void note_tags(struct cfile *f, struct scratch *sc, uint64_t b, uint32_t count,
+		      const uint8_t *entries, const struct run *run)
+{
+	for (uint32_t i = run->lead, k = 0; i < count; k++) {
 		uint64_t group = blockmap_group(b + i);
 		uint32_t n = MIN(count - i, blockmap_group_len(group));
 
@@ -319,10 +310,40 @@ static int write_hole_run(struct cfile *f, uint64_t b, uint32_t count, const uin
 			tagcache_put(f->s->tags, f->uid, group, sc->tags[k]);
 		i += n;
 	}
-	if (with_head) {
+	if (run->with_head) {
 		f->head_home = true;
 		f->head_dirty = false;
 	}
+}
+
+/* All are holes: whole groups go out in one pwritev, tag page and data together. */
+static int write_hole_run(struct cfile *f, uint64_t b, uint32_t count, const uint8_t *data,
+			  const uint8_t *entries, uint32_t *ret_done)
+{
+	struct scratch *sc = cfile_scratch();
+	struct run run;
+	uint64_t done;
+	int r;
+
+	if (!sc)
+		return -ENOMEM;
+	r = compose_run(f, sc, b, count, data, entries, &run);
+	/* First what may need a page of its own: a failure later only has to undo it. */
+	if (r == 0 && run.lead)
+		r = home_write_entries(f, b, run.lead, entries);
+	if (r < 0)
+		return r;
+	r = sio_pwritev(f->s->io, f->fd, run.iov, run.n, run.off, &done);
+	if (done > 0)
+		note_end(f, run.off + done);
+	if (r < 0) {
+		*ret_done = blocks_before(b, count, run.off + done);
+		for (uint32_t k = 0; k < run.ntags; k++)
+			forget_entries(f, blockmap_group(b + run.lead) + k);
+		mend_entries(f, b, count, run.lead, *ret_done, entries, run.off + done);
+		return r;
+	}
+	note_tags(f, sc, b, count, entries, &run);
 	*ret_done = count;
 	return 0;
 }
