@@ -17,7 +17,10 @@ for kind in "blocks 1024" "append 40000000" "fallocate 1024" "sparse 20000"; do
 	esac
 	used=$(($(du -s --block-size=1 ws/store | cut -f 1) - empty))
 	# Heads, tags and directory entries are overhead: an eighth and a megabyte are more than enough.
-	[ "$used" -le $((16 * 1048576 * 9 / 8 + 1048576)) ] || fail "$kind: the store grew by $used bytes"
+	# Scattered single blocks have a tag page each, of which a 64th is charged: twice at the most.
+	most=$((16 * 1048576 * 9 / 8 + 1048576))
+	[ "$kind" != "sparse 20000" ] || most=$((16 * 1048576 * 2 + 1048576))
+	[ "$used" -le $most ] || fail "$kind: the store grew by $used bytes"
 	inside ws 'rm -rf /workspace/*' >out 2>err || fail "cleaning: $(cat err)"
 done
 # Control: what fits is written, and after the cleaning there is room again.
