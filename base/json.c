@@ -86,7 +86,7 @@ int json_get_bool(const json_t *obj, const char *path, bool *ret, struct err *er
 
 int json_get_hex(const json_t *obj, const char *path, uint8_t *ret, size_t len, struct err *err)
 {
-	const char *s;
+	const char *s = NULL;
 	int r = json_get_str(obj, path, &s, err);
 
 	if (r < 0)

@@ -168,7 +168,7 @@ static int check_dataset(const json_t *list, size_t at, struct err *err)
 {
 	const json_t *d = json_array_get(list, at);
 	const char *name, *source, *kind, *other;
-	char where[32];
+	char where[40];
 	int r;
 
 	snprintf(where, sizeof(where), "datasets[%zu].", at);
@@ -201,7 +201,7 @@ static int check_recipient(const json_t *list, size_t at, struct err *err)
 	const json_t *d = json_array_get(list, at);
 	struct identity_public pub;
 	const char *public, *slot;
-	char where[32];
+	char where[40];
 	int r;
 
 	snprintf(where, sizeof(where), "recipients[%zu].", at);

@@ -23,8 +23,8 @@
 static void row(struct probe_result *r, enum probe_state state, const char *detail, const char *fix)
 {
 	r->state = state;
-	snprintf(r->detail, sizeof(r->detail), "%s", detail);
-	snprintf(r->fix, sizeof(r->fix), "%s", fix);
+	snprintf(r->detail, sizeof(r->detail), "%.*s", (int)sizeof(r->detail) - 1, detail);
+	snprintf(r->fix, sizeof(r->fix), "%.*s", (int)sizeof(r->fix) - 1, fix);
 }
 
 static void check_daemon(struct probe_result *r)
