@@ -109,7 +109,6 @@ static void insert(struct store *s, struct cfile *f)
 {
 	struct cfile **b = bucket(s, f->dev, f->ino);
 
-	f->uid = ++s->next_uid;
 	f->next = *b;
 	*b = f;
 	f->refs = 1;
@@ -148,6 +147,7 @@ static int cfile_alloc(struct store *s, const struct stat *st, struct cfile **re
 		return -ENOMEM;
 	f->s = s;
 	f->fd = -1;
+	f->uid = atomic_fetch_add(&s->next_uid, 1) + 1;
 	f->dev = st->st_dev;
 	f->ino = st->st_ino;
 	f->backing = (uint64_t)st->st_size;
@@ -169,10 +169,8 @@ int cfile_alone(struct store *s, int fd, struct cfile **ret)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	r = cfile_alloc(s, &st, ret);
-	if (r == 0) {
+	if (r == 0)
 		(*ret)->fd = fd;
-		(*ret)->uid = ++s->next_uid;
-	}
 	return r;
 }
 
@@ -219,8 +217,8 @@ int cfile_create(struct store *s, int fd, struct cfile **ret)
 	return 0;
 }
 
-/* Open the header in page 0. 'st_size' is checked against it. */
-static int open_head(struct cfile *f, const uint8_t *page)
+/* Open the header in page 0. NULL, or what is wrong with it. */
+static const char *open_head(struct cfile *f, const uint8_t *page)
 {
 	const struct store_params *p = &f->s->p;
 	const uint8_t *key = NULL;
@@ -232,37 +230,43 @@ static int open_head(struct cfile *f, const uint8_t *page)
 			r = head_open(page, key, p->vol_id, &f->h, f->key);
 	}
 	if (r == -EOPNOTSUPP)
-		return cfile_damage(f, UINT64_MAX, "needs a newer version or another cipher");
+		return "needs a newer version or another cipher";
 	if (r < 0)
-		return cfile_damage(f, UINT64_MAX, "the header does not verify");
+		return "the header does not verify";
 	if (f->h.epoch > f->s->epoch)
-		return cfile_damage(f, UINT64_MAX, "the header is newer than the store's state");
+		return "the header is newer than the store's state";
 	if (f->backing != blockmap_backing_size(f->h.size, p->pad))
-		return cfile_damage(f, UINT64_MAX, "the size differs from the header's");
+		return "the size differs from the header's";
 	kdf_block_key(f->h.suite, f->key, f->key + 32);
-	return 0;
+	return NULL;
 }
 
-static int load_head(struct cfile *f, int fd)
+/* A state from what is at home; '*ret_wrong' says why it is no good, which the caller judges. */
+static int load(struct store *s, int fd, struct cfile **ret, const char **ret_wrong)
 {
 	uint8_t page[BLOCK_SIZE];
+	struct cfile *f;
 	ssize_t n;
 	int r;
 
-	n = fd_pread_full(fd, page, sizeof(page), 0);
-	if (n < 0)
-		return (int)n;
-	memset(page + n, 0, sizeof(page) - (size_t)n);
-	f->fd = fd; /* for the log line */
-	r = open_head(f, page);
-	f->fd = -1;
+	r = cfile_alone(s, fd, &f);
 	if (r < 0)
 		return r;
+	n = fd_pread_full(fd, page, sizeof(page), 0);
+	if (n < 0) {
+		cfile_alone_free(f);
+		return (int)n;
+	}
+	memset(page + n, 0, sizeof(page) - (size_t)n);
+	store_epoch_enter(s);
+	*ret_wrong = open_head(f, page);
+	/* Older than this epoch: the checkpoint in between made it durable. */
+	f->durable = f->h.epoch < s->epoch;
+	store_epoch_leave(s);
 	memcpy(f->head_entries, page + HEAD_ENTRIES_AT, sizeof(f->head_entries));
 	f->head_home = true;
-	/* Older than this epoch: the checkpoint in between made it durable. */
-	f->durable = f->h.epoch < f->s->epoch;
 	cfile_publish(f);
+	*ret = f;
 	return 0;
 }
 
@@ -277,48 +281,76 @@ static struct cfile *get_ref(struct store *s, const struct stat *st)
 	return f;
 }
 
-int cfile_open(struct store *s, int fd, struct cfile **ret)
+/* The state in the table, with a reference; or what is at home, alone ('*ret_have' NULL) and taken
+ * into the table with 'keep'.  A state that goes while we read may write after our read: again. */
+static int get_or_load(struct store *s, int fd, bool keep, struct cfile **ret_have,
+		       struct cfile **ret_mine)
 {
-	struct cfile *f, *have;
+	const char *wrong;
+	struct cfile *f;
 	struct stat st;
 	uint32_t gen;
 	bool fits;
 	int r;
 
-	do {
+	for (;;) {
 		if (fstat(fd, &st) < 0)
 			return -errno;
 		pthread_mutex_lock(&s->reg_lock);
-		have = get_ref(s, &st);
+		*ret_have = get_ref(s, &st);
 		gen = s->gens[bucket_index(st.st_dev, st.st_ino)];
 		pthread_mutex_unlock(&s->reg_lock);
-		if (have)
-			break;
-		r = cfile_alloc(s, &st, &f);
+		if (*ret_have)
+			return 0;
+		r = load(s, fd, &f, &wrong);
 		if (r < 0)
 			return r;
-		store_epoch_enter(s);
-		r = load_head(f, fd);
-		store_epoch_leave(s);
 		pthread_mutex_lock(&s->reg_lock);
-		have = get_ref(s, &st);
-		/* A state that went meanwhile may have written after our read: read again. */
-		fits = !have && gen == s->gens[bucket_index(st.st_dev, st.st_ino)];
-		if (fits && r == 0) {
-			f->fd = fd;
+		*ret_have = get_ref(s, &st);
+		fits = !*ret_have && gen == s->gens[bucket_index(st.st_dev, st.st_ino)];
+		if (fits && !wrong && keep)
 			insert(s, f);
-			*ret = f;
-		}
 		pthread_mutex_unlock(&s->reg_lock);
-		if (fits) {
-			if (r < 0)
-				destroy(f);
-			return r;
+		if (fits && !wrong) {
+			*ret_mine = f;
+			return 0;
 		}
-		destroy(f);
-	} while (!have);
-	close(fd);
-	*ret = have;
+		r = fits ? cfile_damage(f, UINT64_MAX, wrong) : 0;
+		cfile_alone_free(f);
+		if (r < 0 || *ret_have)
+			return r;
+	}
+}
+
+int cfile_open(struct store *s, int fd, struct cfile **ret)
+{
+	struct cfile *have, *mine;
+	int r = get_or_load(s, fd, true, &have, &mine);
+
+	if (r < 0)
+		return r;
+	if (have)
+		close(fd);
+	*ret = have ? have : mine;
+	return 0;
+}
+
+int cfile_peek(struct store *s, int fd, struct cfile_stat *ret)
+{
+	struct cfile *have, *mine, *f;
+	int r = get_or_load(s, fd, false, &have, &mine);
+
+	if (r < 0)
+		return r;
+	f = have ? have : mine;
+	pthread_rwlock_rdlock(&f->lock);
+	*ret = (struct cfile_stat){ f->h.size, f->h.mapped, f->h.mtime_ns, { 0 } };
+	memcpy(ret->file_id, f->h.file_id, FILE_ID_LEN);
+	pthread_rwlock_unlock(&f->lock);
+	if (have)
+		cfile_put(have);
+	else
+		cfile_alone_free(mine);
 	return 0;
 }
 
@@ -442,39 +474,6 @@ void cfile_free_all(struct store *s)
 		}
 	}
 	s->ncfiles = 0;
-}
-
-int cfile_peek(struct store *s, int fd, struct cfile_stat *ret)
-{
-	struct cfile *f;
-	struct stat st;
-	int r;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	pthread_mutex_lock(&s->reg_lock);
-	f = find(s, st.st_dev, st.st_ino);
-	if (f) {
-		*ret = (struct cfile_stat){ .size = f->pub_size,
-					    .mapped = f->pub_mapped,
-					    .mtime_ns = f->h.mtime_ns };
-		memcpy(ret->file_id, f->h.file_id, FILE_ID_LEN);
-	}
-	pthread_mutex_unlock(&s->reg_lock);
-	if (f)
-		return 0;
-	r = cfile_alloc(s, &st, &f);
-	if (r < 0)
-		return r;
-	store_epoch_enter(s);
-	r = load_head(f, fd);
-	store_epoch_leave(s);
-	if (r == 0) {
-		*ret = (struct cfile_stat){ f->h.size, f->h.mapped, f->h.mtime_ns, { 0 } };
-		memcpy(ret->file_id, f->h.file_id, FILE_ID_LEN);
-	}
-	destroy(f);
-	return r;
 }
 
 bool cfile_lookup_size(struct store *s, uint64_t dev, uint64_t ino, uint64_t *ret_size)

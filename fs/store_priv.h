@@ -49,7 +49,7 @@ struct store {
 	pthread_mutex_t reg_lock; /* guards the table, refs and pins of every cfile */
 	struct cfile **table;     /* REG_BUCKETS chains by (dev, ino) */
 	uint32_t *gens;           /* of each chain: grows when a cfile leaves it */
-	uint64_t next_uid;
+	atomic_uint_fast64_t next_uid;
 	uint32_t ncfiles, nlinger;
 
 	pthread_mutex_t bg_lock;

@@ -272,13 +272,12 @@ static void do_unlink(struct model *m)
 {
 	char path[32];
 
+	m->synced = false; /* it may be gone from now on */
 	snprintf(path, sizeof(path), "t/%s", m->name);
 	sim_unlink(&sim, path);
 	cfile_note_unlinked(m->f);
-	if (pick(2)) {
-		m->synced = false;
+	if (pick(2))
 		do_write(m);
-	}
 	cfile_put(m->f);
 	reset(m);
 }
