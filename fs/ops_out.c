@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/ops_reply.h"
 #include "fs/out.h"
@@ -176,7 +177,11 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	reply_code(req, out_unlink(layer(req), parent, name));
+	int late, r = out_unlink(layer(req), parent, name, &late);
+
+	reply_code(req, r);
+	if (late >= 0)
+		close(late);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

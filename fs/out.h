@@ -78,7 +78,9 @@ int out_symlink(struct out *o, uint64_t parent, const char *name, const char *ta
 		struct out_entry *ret);
 int out_link(struct out *o, uint64_t nodeid, uint64_t parent, const char *name,
 	     struct out_entry *ret);
-int out_unlink(struct out *o, uint64_t parent, const char *name);
+/* Giving up the data takes the store as long as removing the name: it begins when '*ret_late' is
+ * closed (-1: there is nothing to do), which is best done after the reply. */
+int out_unlink(struct out *o, uint64_t parent, const char *name, int *ret_late);
 int out_rmdir(struct out *o, uint64_t parent, const char *name);
 /* RENAME_NOREPLACE and RENAME_EXCHANGE; others -EINVAL. */
 int out_rename(struct out *o, uint64_t parent, const char *name, uint64_t newparent,

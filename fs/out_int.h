@@ -110,6 +110,7 @@ struct victim {
 	bool last;
 	bool by_cfile;
 	char tail[SYMLINK_TAIL_NAME_SIZE]; /* of a very long symlink, "" if it has none */
+	int late;                          /* keeps the data until after the reply; -1: none */
 };
 int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 		   struct victim *ret);

@@ -44,7 +44,7 @@ static void find_tail(int dirfd, const char *stored, struct victim *v)
 /* A file without holes in the store has none at all, so its size says how many blocks it has: its
  * header, often not in memory, need not be read. */
 static bool dense_blocks(struct out *o, const struct node *n, int dirfd, const char *stored,
-			 uint64_t *ret)
+			 uint64_t *ret, int *ret_fd)
 {
 	autoclose int fd = -1;
 	struct stat st;
@@ -58,6 +58,7 @@ static bool dense_blocks(struct out *o, const struct node *n, int dirfd, const c
 	    !blockmap_plain_size((uint64_t)st.st_size, &size))
 		return false;
 	*ret = blockmap_count(size);
+	*ret_fd = take_fd(&fd);
 	return true;
 }
 
@@ -66,7 +67,9 @@ int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 	uint64_t size;
 	int r;
 
-	*ret = (struct victim){ .n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE };
+	*ret = (struct victim){
+		.n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE, .late = -1
+	};
 	if (ret->last && S_ISLNK(n->type) && n->st.st_size > SYMLINK_ONE_PIECE)
 		find_tail(dirfd, stored, ret);
 	if (!ret->last || !S_ISREG(n->type))
@@ -76,8 +79,10 @@ int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 		return 0;
 	}
 	if (!cfile_lookup_size(o->p.store, o->dev, n->ino, &size) &&
-	    (n->mapped_known || dense_blocks(o, n, dirfd, stored, &n->mapped))) {
+	    (n->mapped_known || dense_blocks(o, n, dirfd, stored, &n->mapped, &ret->late))) {
 		ret->bytes = quota_file_bytes(n->mapped);
+		if (ret->late < 0)
+			ret->late = openat(dirfd, stored, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		return 0;
 	}
 	r = file_open_at(o, n, dirfd, stored, &ret->opened);
@@ -117,6 +122,8 @@ void victim_abort(struct victim *v)
 	if (v->opened)
 		cfile_put(v->opened);
 	v->opened = NULL;
+	cleanup_close(&v->late);
+	v->late = -1;
 }
 
 static int remove_dir(int dirfd, const char *stored)
@@ -139,7 +146,7 @@ static int remove_dir(int dirfd, const char *stored)
 
 /* 'n' with its mu held; the directory is locked. */
 static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dentry *d,
-			 struct node *n)
+			 struct node *n, int *ret_late)
 {
 	struct victim v;
 	struct stored s;
@@ -161,17 +168,20 @@ static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dent
 	tree_lock(o);
 	dir_remove(o->tree, d);
 	tree_unlock(o);
+	*ret_late = take_fd(&v.late);
 	victim_commit(o, &v);
 	return 0;
 }
 
-static int remove_name(struct out *o, uint64_t parent, const char *name, bool want_dir)
+static int remove_name(struct out *o, uint64_t parent, const char *name, bool want_dir,
+		       int *ret_late)
 {
 	struct out_entry e;
 	struct node *dir, *n;
 	struct dentry *d;
 	int fd, r;
 
+	*ret_late = -1;
 	if (o->p.read_only)
 		return -EROFS;
 	r = dirnode_get(o, parent, &dir);
@@ -192,7 +202,7 @@ static int remove_name(struct out *o, uint64_t parent, const char *name, bool wa
 			r = want_dir ? -ENOTDIR : -EISDIR;
 		} else {
 			pthread_mutex_lock(&n->mu);
-			r = remove_locked(o, dir, fd, d, n);
+			r = remove_locked(o, dir, fd, d, n, ret_late);
 			pthread_mutex_unlock(&n->mu);
 		}
 		entry_undo(o, n);
@@ -201,12 +211,14 @@ static int remove_name(struct out *o, uint64_t parent, const char *name, bool wa
 	return r;
 }
 
-int out_unlink(struct out *o, uint64_t parent, const char *name)
+int out_unlink(struct out *o, uint64_t parent, const char *name, int *ret_late)
 {
-	return remove_name(o, parent, name, false);
+	return remove_name(o, parent, name, false, ret_late);
 }
 
 int out_rmdir(struct out *o, uint64_t parent, const char *name)
 {
-	return remove_name(o, parent, name, true);
+	int late;
+
+	return remove_name(o, parent, name, true, &late);
 }

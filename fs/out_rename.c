@@ -116,7 +116,7 @@ static int rename_locked(struct renaming *r)
 {
 	struct out *o = r->o;
 	bool exchange = r->flags & RENAME_EXCHANGE, replace = r->n[1] && !exchange;
-	struct victim v = { 0 };
+	struct victim v = { .late = -1 };
 	int ret = 0;
 
 	if (replace)
