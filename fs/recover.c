@@ -18,8 +18,8 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "base/fd.h"
 #include "base/str.h"
+#include "fs/examine.h"
 #include "fs/quota.h"
 
 /* Far beyond what a ring could hold: a batch that the crash cut off is never taken for a new one.
@@ -51,19 +51,9 @@ int recover_flush(struct recovery *rc, uint32_t epoch)
 	return 0;
 }
 
-static int load_page0(int fd, uint8_t page[static BLOCK_SIZE])
-{
-	ssize_t n = fd_pread_full(fd, page, BLOCK_SIZE, 0);
-
-	if (n < 0)
-		return (int)n;
-	memset(page + n, 0, BLOCK_SIZE - (size_t)n);
-	return 0;
-}
-
 static int open_alone(struct recovery *rc, int fd, uint8_t *page, struct cfile **ret)
 {
-	int r = load_page0(fd, page);
+	int r = examine_page0(fd, page);
 
 	if (r == 0)
 		r = cfile_alone(rc->s, fd, ret);

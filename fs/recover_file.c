@@ -12,26 +12,8 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "fs/examine.h"
 #include "fs/quota.h"
-#include "keys/kdf.h"
-
-/* What the walk over the entries found. */
-struct findings {
-	struct ranges lost;
-	uint64_t mapped;
-	uint64_t good_end; /* first byte after the last good block */
-	bool past;         /* entries past the end are not zero */
-	bool too_long;     /* the last block is longer than the size says */
-};
-
-static bool all_zero(const uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (p[i])
-			return false;
-	}
-	return true;
-}
 
 /* A file whose header never became durable: it was never synced, and is empty. */
 static int make_empty(struct recovery *rc, struct cfile *f, const char *path)
@@ -51,125 +33,6 @@ static int make_empty(struct recovery *rc, struct cfile *f, const char *path)
 		r = sio_ftruncate(s->io, f->fd, BLOCK_SIZE);
 	rc->emptied++;
 	return r;
-}
-
-static int open_header(struct recovery *rc, struct cfile *f, const uint8_t *page)
-{
-	const struct store_params *p = &rc->s->p;
-	const uint8_t *key = NULL;
-	int r = -EBADMSG;
-
-	if (head_has_magic(page)) {
-		key = p->head_key(p->key_ctx, head_clear_keygen(page));
-		if (key)
-			r = head_open(page, key, p->vol_id, &f->h, f->key);
-	}
-	if (r == 0) {
-		kdf_block_key(f->h.suite, f->key, f->key + 32);
-		f->head_home = true;
-	}
-	return r;
-}
-
-static bool never_durable(const struct recovery *rc, const uint8_t *page)
-{
-	uint32_t epoch = head_clear_epoch(page);
-
-	return all_zero(page, HEAD_LEN) || epoch == 0 || epoch == rc->epoch ||
-	       epoch == rc->epoch + 1;
-}
-
-/* Only an entry of the last epoch can be false by a crash. */
-static bool in_doubt(const struct recovery *rc, const uint8_t *entry)
-{
-	uint32_t epoch = entry_epoch(entry);
-
-	return epoch == rc->epoch || epoch == rc->epoch + 1 ||
-	       (epoch == 0 && !entry_is_hole(entry));
-}
-
-static bool is_lost(struct recovery *rc, struct cfile *f, struct block_key *k, uint64_t b,
-		    const uint8_t *entry, const uint8_t *data)
-{
-	struct block_ctx ctx = cfile_ctx(f);
-
-	if (entry_is_hole(entry))
-		return !(f->h.flags & HEAD_SPARSE);
-	return in_doubt(rc, entry) && block_verify(&ctx, k, b, entry, data) < 0;
-}
-
-/* The blocks of [b, b + n), all of one group. */
-static int look_at_group(struct recovery *rc, struct cfile *f, struct block_key *k, uint64_t b,
-			 uint32_t n, struct findings *fi)
-{
-	struct scratch *sc = cfile_scratch();
-	uint8_t entries[GROUP_BLOCKS * ENTRY_SIZE];
-	bool data = false;
-	ssize_t got = 0;
-	int r;
-
-	if (!sc)
-		return -ENOMEM;
-	r = home_entries(f, blockmap_group(b), blockmap_slot(b), n, entries);
-	for (uint32_t i = 0; i < n && r == 0; i++)
-		data |= in_doubt(rc, entries + i * ENTRY_SIZE);
-	if (r == 0 && data)
-		got = fd_pread_full(f->fd, sc->data, (size_t)n * BLOCK_SIZE, blockmap_data_off(b));
-	if (r < 0 || got < 0)
-		return r < 0 ? r : (int)got;
-	memset(sc->data + got, 0, data ? (size_t)n * BLOCK_SIZE - (size_t)got : 0);
-	for (uint32_t i = 0; i < n && r == 0; i++) {
-		const uint8_t *e = entries + i * ENTRY_SIZE;
-
-		if (is_lost(rc, f, k, b + i, e, sc->data + (size_t)i * BLOCK_SIZE)) {
-			r = ranges_add(&fi->lost, b + i, b + i + 1);
-		} else if (!entry_is_hole(e)) {
-			fi->mapped++;
-			fi->good_end = (b + i) * BLOCK_SIZE + entry_len(e);
-		}
-	}
-	return r;
-}
-
-static int look_at_blocks(struct recovery *rc, struct cfile *f, struct findings *fi)
-{
-	uint64_t n = cfile_nblocks(f);
-	struct block_key k = { 0 };
-	int r = 0;
-
-	for (uint64_t b = 0; b < n && r == 0;) {
-		uint64_t group = blockmap_group(b);
-		uint32_t len = (uint32_t)MIN(n - b, (uint64_t)blockmap_group_len(group));
-
-		/* Nothing was ever written there, nor can be lost. */
-		if ((f->h.flags & HEAD_SPARSE) && blockmap_tag_page_off(group) >= f->backing)
-			break;
-		r = look_at_group(rc, f, &k, b, len, fi);
-		b += len;
-	}
-	block_key_wipe(&k);
-	return r;
-}
-
-/* The group of the last block: what is past the end, and the last block's length. */
-static int look_at_end(struct cfile *f, uint64_t size, struct findings *fi)
-{
-	uint64_t n = blockmap_count(size), first = n ? n - 1 : 0;
-	uint8_t entries[GROUP_BLOCKS * ENTRY_SIZE];
-	uint64_t group = blockmap_group(first);
-	uint32_t slot = blockmap_slot(first), len = blockmap_group_len(group) - slot;
-	int r = home_entries(f, group, slot, len, entries);
-
-	if (r < 0)
-		return r;
-	if (n) {
-		fi->too_long =
-			entry_len(entries) > blockmap_last_len(size) && !entry_is_hole(entries);
-		fi->past = !all_zero(entries + ENTRY_SIZE, (len - 1) * ENTRY_SIZE);
-	} else {
-		fi->past = !all_zero(entries, len * ENTRY_SIZE);
-	}
-	return 0;
 }
 
 static int reseal(struct cfile *f, uint64_t b, uint32_t len)
@@ -247,6 +110,7 @@ static int repair(struct recovery *rc, struct cfile *f, struct findings *fi, uin
 /* The header opened: the blocks, the end, the size. */
 static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path)
 {
+	const struct examine x = { .epoch = rc->epoch, .crashed = true };
 	bool sparse = f->h.flags & HEAD_SPARSE;
 	bool look = f->h.epoch >= rc->epoch || sparse;
 	uint64_t size = f->h.size, n = cfile_nblocks(f), last;
@@ -255,28 +119,29 @@ static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path)
 
 	if (look) {
 		fi.mapped = 0;
-		r = look_at_blocks(rc, f, &fi);
+		r = examine_blocks(&x, f, &fi);
 	}
 	/* Lost at the end, and no hole can be meant: the file ends where it is good. */
 	if (r == 0 && !sparse && n && ranges_has(&fi.lost, n - 1, &last))
 		size = MAX(MIN(f->h.synced, size), fi.good_end);
 	if (r == 0)
-		r = look_at_end(f, size, &fi);
+		r = examine_end(f, size, &fi);
 	if (r == 0 &&
 	    (size != f->h.size || fi.lost.len || fi.past || fi.too_long ||
 	     fi.mapped != f->h.mapped || f->backing != blockmap_backing_size(size, rc->s->p.pad))) {
 		tell(rc, &fi, f->h.size, size, path);
 		r = repair(rc, f, &fi, size);
 	}
-	ranges_clear(&fi.lost);
+	findings_clear(&fi);
 	return r;
 }
 
 int recover_mend(struct recovery *rc, struct cfile *f, const uint8_t *page0, const char *path)
 {
-	int r = open_header(rc, f, page0);
+	int r = examine_header(f, page0);
 
-	if (r == -EBADMSG && never_durable(rc, page0)) {
+	f->head_home = r == 0;
+	if (r == -EBADMSG && examine_never_durable(rc->epoch, page0)) {
 		r = make_empty(rc, f, path);
 	} else if (r == 0 && f->h.epoch > rc->epoch + 1) {
 		store_log(rc->s, "recovery: %s is newer than the state of the store", path);

@@ -7,24 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "keys/kdf.h"
+#include "fs/examine.h"
 #include "keys/secret.h"
-
-/* Take over header and keys from an image. */
-static int open_image(struct store *s, const uint8_t *image, struct head *h, uint8_t *key)
-{
-	const uint8_t *hk = NULL;
-	int r;
-
-	if (head_has_magic(image))
-		hk = s->p.head_key(s->p.key_ctx, head_clear_keygen(image));
-	if (!hk)
-		return -EBADMSG;
-	r = head_open(image, hk, s->p.vol_id, h, key);
-	if (r == 0)
-		kdf_block_key(h->suite, key, key + 32);
-	return r;
-}
 
 /* The descriptor at 'pos', if it is the batch 'seq'. */
 static int read_batch(struct store *s, uint32_t pos, uint64_t seq, struct batch *b)
@@ -53,7 +37,7 @@ static int check_pages(struct store *s, const struct batch *b, uint32_t pos, uin
 	struct head h;
 	int r;
 
-	r = open_image(s, b->image, &h, key);
+	r = examine_image(s, b->image, &h, key);
 	if (r == 0 && memcmp(h.file_id, b->file_id, FILE_ID_LEN) != 0)
 		r = -EBADMSG;
 	ctx = (struct block_ctx){ h.suite, key + 32, b->file_id };
@@ -162,7 +146,7 @@ static int apply_batch(struct cfile *f, const struct found *at, struct batch *b)
 
 	r = read_batch(f->s, at->pos, at->seq, b);
 	if (r == 0)
-		r = open_image(f->s, b->image, &f->h, f->key);
+		r = examine_image(f->s, b->image, &f->h, f->key);
 	if (r == 0 && (b->flags & BATCH_CUT))
 		r = home_zero_entries(f, b->cut, BLOCK_LIMIT);
 	for (uint32_t i = 0; i < b->nrec && r == 0; i++)
