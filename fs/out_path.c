@@ -216,7 +216,8 @@ int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN])
 	}
 	dirid_new(ret_id);
 	dirid_seal(o->p.keys, ret_id, sealed);
-	return fsetxattr(fd, DIRID_XATTR, sealed, sizeof(sealed), 0) < 0 ? -errno : 0;
+	/* Two may come to a directory that has none at the same time: the first one's counts. */
+	return fsetxattr(fd, DIRID_XATTR, sealed, sizeof(sealed), XATTR_CREATE) < 0 ? -errno : 0;
 }
 
 static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DIRID_LEN])
@@ -229,9 +230,15 @@ static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DI
 		return 0;
 	n = fgetxattr(fd, DIRID_XATTR, sealed, sizeof(sealed));
 	if (n < 0 && errno == ENODATA) {
+		int r = -EIO;
+
 		/* mkdir was cut short by a crash: an empty one gets its id now. */
 		if (!o->p.read_only && scan(fd, scan_any, NULL) == 0)
-			return dir_give_id(o, fd, id);
+			r = dir_give_id(o, fd, id);
+		if (r == -EEXIST)
+			return dir_read_id(o, fd, ino, id);
+		if (r != -EIO)
+			return r;
 	} else if (n < 0) {
 		return -errno;
 	} else if (dirid_open(o->p.keys, sealed, (size_t)n, id) == 0) {
