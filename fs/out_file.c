@@ -148,6 +148,7 @@ void handle_add(struct out *o, struct node *n, int flags)
 int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle)
 {
 	struct node *n;
+	bool added = false;
 	int r = node_get(o, nodeid, &n);
 
 	if (r < 0)
@@ -161,13 +162,14 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 		r = file_open(o, n, &n->cf);
 	if (r == 0) {
 		handle_add(o, n, flags);
+		added = true;
 		if (flags & O_TRUNC) {
 			n->written = true;
 			r = cfile_truncate(n->cf, 0);
 		}
 	}
 	pthread_mutex_unlock(&n->mu);
-	if (r < 0 && n->nopen > 0 && flags & O_TRUNC && n->cf)
+	if (r < 0 && added)
 		out_release(o, n, flags);
 	if (r == 0)
 		*ret_handle = n;
