@@ -3,7 +3,9 @@
  * request was interrupted) is taken back. */
 #include "fs/ops.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <linux/fuse.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -384,6 +386,18 @@ static size_t add_plus(fuse_req_t req, char *buf, size_t room, struct out_dirit 
 	return fuse_add_direntry_plus(req, buf, room, d->name, &p, (off_t)d->next_off);
 }
 
+/* A listing that did not reach the kernel: the lookups that it counted are taken back. */
+static void forget_listed(struct out *o, const char *buf, size_t used)
+{
+	for (size_t at = 0; at < used;) {
+		const struct fuse_direntplus *d = (const void *)(buf + at);
+
+		if (d->entry_out.nodeid)
+			out_forget(o, d->entry_out.nodeid, 1);
+		at += FUSE_DIRENTPLUS_SIZE(d);
+	}
+}
+
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
 	char *buf = reply_buffer();
@@ -407,8 +421,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 	}
 	if (r < 0)
 		reply_code(req, r);
-	else
-		fuse_reply_buf(req, buf, used);
+	else if (fuse_reply_buf(req, buf, used) == -ENOENT && plus)
+		forget_listed(layer(req), buf, used);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
