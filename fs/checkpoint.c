@@ -215,6 +215,7 @@ static int checkpoint_locked(struct store *s)
 static int report_stuck(struct store *s, int r)
 {
 	pthread_mutex_lock(&s->log.lock);
+	s->log.tries++;
 	s->log.stuck = r < 0 ? (r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO) : 0;
 	pthread_cond_broadcast(&s->log.cond);
 	pthread_mutex_unlock(&s->log.lock);

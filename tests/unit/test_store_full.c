@@ -232,6 +232,35 @@ static void full_disk(uint32_t ring)
 	free(model);
 }
 
+/* Full, so that the log cannot be emptied; then not any more: the first write goes through, for the
+ * attempt to make room that it asks for succeeds. */
+static void room_again(void)
+{
+	static uint8_t page[BLOCK_SIZE];
+	struct cfile *f;
+	ssize_t n = 0;
+
+	memset(tables, 0, sizeof(tables));
+	copy_on_write = true;
+	kit_start(&kit, SUITE_XCHACHA20, 128, &full_io);
+	CHECK_EQ(kit_create(&kit, "f", &f), 0);
+	for (int i = 0; i < 64; i++)
+		CHECK_EQ(cfile_write(f, page, BLOCK_SIZE, (uint64_t)i * BLOCK_SIZE), BLOCK_SIZE);
+	CHECK_EQ(cfile_fsync(f, true), 0);
+	for (int round = 0; round < 20; round++) {
+		refuse_per_mille = 1000;
+		for (int i = 0; i < 1000 && n >= 0; i++)
+			n = cfile_write(f, page, BLOCK_SIZE, pick(64) * BLOCK_SIZE);
+		CHECK_EQ(n, -ENOSPC);
+		refuse_per_mille = 0;
+		n = cfile_write(f, page, BLOCK_SIZE, pick(64) * BLOCK_SIZE);
+		CHECK_EQ(n, BLOCK_SIZE);
+	}
+	cfile_put(f);
+	CHECK_EQ(kit_close(&kit), 0);
+	kit_end(&kit);
+}
+
 /* Exact at the edge of the quota: the blocks that fit are written. */
 static void quota_edge(void)
 {
@@ -295,6 +324,8 @@ int main(void)
 	for (int i = 0; i < 4; i++)
 		copy_on_write = i >= 2, full_disk(i % 2 ? 128 : 1024);
 	CHECK(refused > 0);
+	room_again();
+	copy_on_write = false;
 	quota_edge();
 	failing_sync();
 	return check_report();
