@@ -188,17 +188,17 @@ int cfile_truncate(struct cfile *f, uint64_t size)
 	return r;
 }
 
-/* Zeros over a part of one block, if it holds anything. */
+/* Zeros over a part of one block, if it holds anything; never past the end. */
 static int zero_bytes(struct cfile *f, uint64_t from, uint64_t to)
 {
 	static const uint8_t zeros[BLOCK_SIZE];
+	int mapped = 0;
 	ssize_t n;
-	int mapped;
 
-	if (from >= to)
-		return 0;
 	pthread_rwlock_rdlock(&f->lock);
-	mapped = cfile_is_mapped(f, from / BLOCK_SIZE);
+	to = MIN(to, f->h.size);
+	if (from < to)
+		mapped = cfile_is_mapped(f, from / BLOCK_SIZE);
 	pthread_rwlock_unlock(&f->lock);
 	if (mapped <= 0)
 		return mapped;
@@ -206,11 +206,13 @@ static int zero_bytes(struct cfile *f, uint64_t from, uint64_t to)
 	return n < 0 ? (int)n : (uint64_t)n < to - from ? -EIO : 0;
 }
 
-/* Whole blocks [b, end). */
-static int punch_blocks(struct cfile *f, uint64_t b, uint64_t end, bool *ret_crowded)
+/* The whole blocks from 'b' up to the byte 'stop', and the last one of the file if it ends there:
+ * where it ends is known for certain only under the lock, for writes go on. */
+static int punch_blocks(struct cfile *f, uint64_t b, uint64_t stop, bool *ret_to_end,
+			bool *ret_crowded)
 {
 	struct store *s = f->s;
-	uint64_t mapped = 0;
+	uint64_t mapped = 0, end;
 	int r;
 
 	r = log_reserve(s, SIZE_PAGES);
@@ -218,7 +220,8 @@ static int punch_blocks(struct cfile *f, uint64_t b, uint64_t end, bool *ret_cro
 		return r;
 	store_epoch_enter(s);
 	pthread_rwlock_wrlock(&f->lock);
-	end = MIN(end, cfile_nblocks(f));
+	*ret_to_end = stop >= f->h.size;
+	end = *ret_to_end ? cfile_nblocks(f) : stop / BLOCK_SIZE;
 	if (b < end)
 		r = count_mapped(f, b, end, &mapped);
 	if (r == 0 && mapped > 0)
@@ -237,20 +240,18 @@ static int punch_blocks(struct cfile *f, uint64_t b, uint64_t end, bool *ret_cro
 
 static int punch(struct cfile *f, uint64_t off, uint64_t end)
 {
-	uint64_t size = cfile_size(f), b, stop;
-	bool crowded = false;
+	uint64_t size = cfile_size(f), b, last = end / BLOCK_SIZE;
+	bool to_end = false, crowded = false;
 	int r;
 
-	end = MIN(end, size);
-	if (off >= end)
+	if (off >= MIN(end, size))
 		return 0;
 	b = off / BLOCK_SIZE + (off % BLOCK_SIZE != 0);
-	stop = end == size ? blockmap_count(size) : end / BLOCK_SIZE;
 	r = zero_bytes(f, off, MIN(end, b * BLOCK_SIZE));
-	if (r == 0 && end != size && stop >= b)
-		r = zero_bytes(f, stop * BLOCK_SIZE, end);
-	if (r == 0 && stop > b)
-		r = punch_blocks(f, b, stop, &crowded);
+	if (r == 0 && (last > b || end >= size))
+		r = punch_blocks(f, b, end, &to_end, &crowded);
+	if (r == 0 && last >= b && !to_end)
+		r = zero_bytes(f, last * BLOCK_SIZE, end);
 	if (r == 0)
 		store_note_change(f->s);
 	if (crowded)

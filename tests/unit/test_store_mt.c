@@ -99,6 +99,45 @@ static void verify(struct worker *w)
 	free(buf);
 }
 
+/* Bytes appended while everything before them is punched stay, in the same block, too. */
+#define APPENDS 4000
+
+static void *append(void *arg)
+{
+	struct cfile *f = arg;
+
+	for (uint64_t i = 0; i < APPENDS; i++)
+		if (cfile_write(f, "xxxxxxx", 7, i * 7) != 7)
+			abort();
+	return NULL;
+}
+
+static void punch_behind(void)
+{
+	static char buf[APPENDS * 7];
+	uint64_t end = 0, lost = 0;
+	pthread_t thread;
+	struct cfile *f;
+
+	CHECK_EQ(kit_create(&kit, "appended", &f), 0);
+	pthread_create(&thread, NULL, append, f);
+	while (end < sizeof(buf)) {
+		ssize_t n;
+
+		end = cfile_size(f);
+		if (end > 0)
+			CHECK_EQ(cfile_allocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+						end),
+				 0);
+		n = cfile_read(f, buf, sizeof(buf), 0);
+		for (ssize_t i = 0; i < n; i++)
+			lost += buf[i] != ((uint64_t)i < end ? 0 : 'x');
+	}
+	pthread_join(thread, NULL);
+	CHECK_EQ(lost, 0);
+	cfile_put(f);
+}
+
 int main(void)
 {
 	static struct worker w[THREADS];
@@ -129,6 +168,7 @@ int main(void)
 	CHECK_EQ(kit_open(&kit, "shared", &shared), 0);
 	verify(w);
 	cfile_put(shared);
+	punch_behind();
 	CHECK_EQ(kit_close(&kit), 0);
 	CHECK_EQ(kit.lines, 0);
 	kit_end(&kit);
