@@ -74,6 +74,37 @@ static void put_newer_time(struct cfile *f, struct timespec kept[static 2])
 	home_put_time(f, kept);
 }
 
+/* Is it this file that cannot be read (a bad sector, an immutable or a foreign file)? Then it does
+ * not stop all the others. */
+static bool this_file_only(int r)
+{
+	return r == -EIO || r == -EPERM || r == -EACCES || r == -ELOOP || r == -ENXIO ||
+	       r == -ETXTBSY;
+}
+
+static int note_unread(struct recovery *rc, const char *path, int r)
+{
+	store_log(rc->s, "recovery: %s: %s", path, strerror(-r));
+	rc->unread++;
+	return 0;
+}
+
+static int note_damaged(struct recovery *rc, const char *path, int r)
+{
+	store_log(rc->s, "damaged: %s: %s", path, strerror(-r));
+	rc->damaged++;
+	return 0;
+}
+
+/* A file that could not be read may be the one that a batch is for. */
+static int check_unread(struct recovery *rc)
+{
+	for (size_t i = 0; rc->unread && i < rc->n; i++)
+		if (!rc->v[i].dead && !rc->v[i].met)
+			return -EIO;
+	return 0;
+}
+
 /* First walk. */
 static int apply_file(struct recovery *rc, int fd, const char *path)
 {
@@ -84,7 +115,7 @@ static int apply_file(struct recovery *rc, int fd, const char *path)
 
 	r = open_alone(rc, fd, page, &f);
 	if (r < 0)
-		return r;
+		return this_file_only(r) ? note_unread(rc, path, r) : r;
 	memcpy(f->h.file_id, head_clear_file_id(page), FILE_ID_LEN);
 	home_keep_time(f, kept);
 	r = recover_apply(rc, f);
@@ -106,6 +137,8 @@ static int mend_file(struct recovery *rc, int fd, const char *path)
 		return r;
 	r = recover_mend(rc, f, page, path);
 	cfile_alone_free(f);
+	if (this_file_only(r) && !store_failed(rc->s))
+		r = note_damaged(rc, path, r);
 	rc->files++;
 	if (r == 0 && rc->s->log.used > rc->s->log.ring / 2)
 		r = recover_flush(rc, rc->epoch);
@@ -157,6 +190,21 @@ static int seen_link(struct recovery *rc, const struct stat *st, bool *ret)
 	return 0;
 }
 
+/* Charged by its size, as one whose header does not verify. */
+static int unopened(struct recovery *rc, int dirfd, const char *name, const char *path, file_fn fn,
+		    int r)
+{
+	struct stat st;
+
+	if (fn == apply_file)
+		return note_unread(rc, path, r);
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	rc->bytes += quota_file_bytes((uint64_t)st.st_size / BLOCK_SIZE);
+	rc->files++;
+	return note_damaged(rc, path, r);
+}
+
 static int visit_file(struct recovery *rc, int dirfd, const char *name, const char *path,
 		      file_fn fn)
 {
@@ -165,6 +213,8 @@ static int visit_file(struct recovery *rc, int dirfd, const char *name, const ch
 	bool seen;
 	int r;
 
+	if (fd < 0 && this_file_only(-errno))
+		return unopened(rc, dirfd, name, path, fn, -errno);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	r = seen_link(rc, &st, &seen);
@@ -258,6 +308,11 @@ static int recover(struct recovery *rc, struct err *err)
 			       "what the log holds of the time before the crash does not fit the "
 			       "disk: free up to %llu KiB and try again, nothing is lost.",
 			       (unsigned long long)rc->data_pages * 5);
+	if (r == 0 && check_unread(rc) < 0)
+		return err_set(err, -EIO,
+			       "a file of the store cannot be read, and the log holds changes that "
+			       "may be its own (see the log): let it be read and written, and try "
+			       "again, nothing is lost.");
 	if (r == 0)
 		r = recover_flush(rc, rc->epoch);
 	if (r == 0)

@@ -12,7 +12,7 @@ struct found {
 	uint8_t file_id[FILE_ID_LEN];
 	uint64_t seq;
 	uint32_t pos;
-	bool dead;
+	bool dead, met; /* met: brought home */
 };
 
 struct inode {
@@ -33,6 +33,7 @@ struct recovery {
 	struct inode *links; /* files with several names, counted once: open addressing */
 	size_t nlinks, caplinks;
 	unsigned emptied, mended, damaged;
+	unsigned unread; /* files whose id could not be read in the first walk */
 };
 
 /* recover_log.c */

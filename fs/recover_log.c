@@ -178,6 +178,7 @@ int recover_apply(struct recovery *rc, struct cfile *f)
 		if (!b)
 			b = malloc(sizeof(*b));
 		r = b ? apply_batch(f, &rc->v[lo], b) : -ENOMEM;
+		rc->v[lo].met = true;
 		any = 1;
 	}
 	return r < 0 ? r : any;
