@@ -109,8 +109,16 @@ int mounts_private(struct fsd *d, struct err *err)
 	uid_t payload = 0;
 	int r;
 
-	if (m->kind == MOUNTED_PRIVATE)
+	if (m->kind == MOUNTED_PRIVATE && m->session[MOUNT_DATASETS] && m->session[MOUNT_WORKSPACE])
 		return 0;
+	/* Cut off by the host's administrator (fusectl), or by an error of ours: made anew once
+	 * nobody looks at the dead ones. */
+	if (m->kind == MOUNTED_PRIVATE && has_sessions(d))
+		return err_set(err, -EBUSY,
+			       "the mounts of this workspace were cut off under a running "
+			       "session: end its runs, then start again.");
+	if (m->kind == MOUNTED_PRIVATE)
+		mounts_end(d);
 	if (m->kind == MOUNTED_HOST)
 		return err_set(err, -EBUSY, "the workspace is mounted on '%s'.", m->dir);
 	if (!payload_id(store_get_params(d->store)->vol_id, &payload))
