@@ -26,12 +26,14 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "config.h"
 
 #define MESSAGE_MAX   65536
 #define LOCK_FILE_MAX 4096
 #define OPEN_WAIT_MS  15000
+#define HELLO_WAIT_S  60 /* it may be syncing for another */
 
 struct fsc {
 	int fd;
@@ -115,13 +117,23 @@ static int socket_connect(const char *name, int *ret)
 	return 0;
 }
 
-static int hello(struct fsc *c)
+static int hello(struct fsc *c, const char *ws, struct err *err)
 {
+	struct timeval patience = { .tv_sec = HELLO_WAIT_S }, none = { 0 };
 	autojson json_t *reply = NULL;
-	int r = fsc_call(c, json_pack("{s:s}", "op", "hello"), NULL, 0, &reply, NULL, NULL, NULL);
+	int r;
 
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	r = fsc_call(c, json_pack("{s:s}", "op", "hello"), NULL, 0, &reply, NULL, NULL, err);
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+	if (r == -EAGAIN)
+		return err_set(err, -EBUSY,
+			       "the daemon of '%s' (process %d) does not answer within %d s.", ws,
+			       (int)c->pid, HELLO_WAIT_S);
+	if (r == -EBUSY)
+		return r;
 	/* A daemon that was just leaving closes the connection: nobody serves then. */
-	return r < 0 ? -ENOTCONN : 0;
+	return r < 0 ? err_set(err, -ENOTCONN, "the daemon of '%s' does not answer.", ws) : 0;
 }
 
 /* One attempt. -ENOTCONN: nobody answers (yet). */
@@ -151,9 +163,7 @@ static int connect_named(const char *name, const char *ws, struct fsc **ret, str
 	if (r == 0) {
 		c->pid = cred.pid;
 		c->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
-		r = hello(c);
-		if (r < 0)
-			err_set(err, r, "the daemon of '%s' does not answer.", ws);
+		r = hello(c, ws, err);
 	}
 	if (r < 0) {
 		fsc_close(c);
@@ -322,11 +332,33 @@ static int open_ws(const char *ws, int *ret, struct err *err)
 	return 0;
 }
 
+/* A lock file with a process and no socket: the store is being mended after a crash, which takes as
+ * long as it takes. */
+static bool being_opened(int wsfd, const char *ws, bool *told)
+{
+	autofree char *text = NULL;
+	autojson json_t *j = NULL;
+	uint64_t pid = 0;
+	size_t len;
+
+	if (fd_read_file(wsfd, "lock", LOCK_FILE_MAX, &text, &len, NULL) < 0 ||
+	    json_parse(text, len, "lock", &j, NULL) < 0 || json_object_get(j, "socket") ||
+	    json_get_u64(j, "pid", &pid, NULL) < 0 || kill((pid_t)pid, 0) < 0)
+		return false;
+	if (!*told)
+		log_print(LOG_NOTE,
+			  "workspace '%s' is being opened by process %llu: waiting for it.", ws,
+			  (unsigned long long)pid);
+	*told = true;
+	return true;
+}
+
 int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 {
 	uint64_t deadline = now_ms() + OPEN_WAIT_MS;
 	autoclose int wsfd = -1;
 	unsigned wait = 2;
+	bool told = false;
 	char sock[64];
 	int r = open_ws(o->ws, &wsfd, err);
 
@@ -344,7 +376,7 @@ int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 		if (r == 0 || (r != -EBUSY && r != -ENOTCONN))
 			return r;
 		/* Another holds the lock and is starting or leaving: ask again. */
-		if (now_ms() >= deadline)
+		if (now_ms() >= deadline && !being_opened(wsfd, o->ws, &told))
 			return r == -EBUSY ? r
 					   : err_set(err, -EBUSY,
 						     "the daemon of '%s' does not answer.", o->ws);
@@ -382,9 +414,9 @@ static int call_receive(struct fsc *c, json_t **ret, int *fds, size_t *nfds, str
 	if (!buf)
 		return err_set(err, -ENOMEM, "read the daemon's answer");
 	n = fd_recv(c->fd, buf, MESSAGE_MAX, fds, nfds);
-	if (n < 0)
+	if (n < 0 && n != -ECONNRESET)
 		return err_set(err, (int)n, "read the daemon's answer");
-	if (n == 0)
+	if (n <= 0)
 		return err_set(err, -ENOTCONN, "the daemon ended while it was asked.");
 	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
 	if (r == 0)
@@ -412,8 +444,9 @@ int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json
 	if (strlen(text) > MESSAGE_MAX)
 		return err_set(err, -EMSGSIZE, "the request is larger than %d bytes.", MESSAGE_MAX);
 	r = fd_send(c->fd, text, strlen(text), send_fds, nsend);
-	if (r < 0)
-		return err_set(err, r == -EPIPE ? -ENOTCONN : r, "the daemon does not answer.");
+	/* One that closed may have said why before. */
+	if (r < 0 && r != -EPIPE)
+		return err_set(err, r, "the daemon does not answer.");
 	r = call_receive(c, &reply, got, &ngot, err);
 	if (r < 0)
 		return r;

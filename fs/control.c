@@ -2,6 +2,7 @@
  * or the error, the reply is sent in one place. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #include "keys/secret.h"
 
 #define PASSPHRASE_MAX 4096
+#define PASSPHRASE_MS  2000
 
 struct answer {
 	json_t *j;  /* object, "ok" set */
@@ -402,6 +404,33 @@ static int do_key_list(struct work *w, struct answer *a, struct err *err)
 	return r;
 }
 
+/* There is one thread for all clients: one that keeps its end open and sends nothing must not hold
+ * up the others.  The passphrase was typed before it is sent. */
+static ssize_t read_within(int fd, uint8_t *buf, size_t size, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct timespec now, until;
+	size_t done = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	for (;;) {
+		ssize_t n;
+		long left;
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		left = ms - (now.tv_sec - until.tv_sec) * 1000 -
+		       (now.tv_nsec - until.tv_nsec) / 1000000;
+		if (left <= 0 || poll(&p, 1, (int)left) == 0)
+			return -ETIMEDOUT;
+		n = read(fd, buf + done, size - done);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+		if (n == 0 || done == size)
+			return (ssize_t)done;
+	}
+}
+
 static int add_passphrase(struct work *w, char slot[static 64], struct err *err)
 {
 	autosecret uint8_t *pass = secret_alloc(PASSPHRASE_MAX);
@@ -411,7 +440,7 @@ static int add_passphrase(struct work *w, char slot[static 64], struct err *err)
 		return err_set(err, -EINVAL, "no descriptor to read the passphrase from.");
 	if (!pass)
 		return err_set(err, -ENOMEM, "read the passphrase");
-	n = fd_read_full(w->fd, pass, PASSPHRASE_MAX);
+	n = read_within(w->fd, pass, PASSPHRASE_MAX, PASSPHRASE_MS);
 	if (n < 0)
 		return err_set(err, (int)n, "read the passphrase");
 	if (n == PASSPHRASE_MAX)
@@ -505,6 +534,7 @@ static int handle(struct fsd *d, struct conn *c, const struct request *req, int 
 	return handlers[req->op](&w, a, err);
 }
 
+/* Never waits: a client that asks and does not read the answers is closed. */
 static int answer_send(struct conn *c, const struct answer *a)
 {
 	autofree char *text = json_canonical(a->j);

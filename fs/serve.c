@@ -38,6 +38,7 @@
 /* Started by hand: somebody has to call within this time. */
 #define FIRST_CLIENT_MS 5000
 #define MAX_CLIENTS     250
+#define NO_ROOM_MS      100
 
 /* -- becoming one --------------------------------------------------------- */
 
@@ -179,23 +180,48 @@ static int open_all(struct fsd *d, const struct serve_options *o, struct err *er
 
 /* -- serving -------------------------------------------------------------- */
 
+static int say(int fd, json_t *reply)
+{
+	autofree char *text = json_canonical(reply);
+
+	json_decref(reply);
+	return fd < 0 || !text ? 0 : fd_send(fd, text, strlen(text), NULL, 0);
+}
+
+/* Tell one that cannot be served, as an answer to whatever it asks. */
+static void conn_refuse(int fd)
+{
+	struct err err = { 0 };
+
+	(void)say(fd, reply_error(err_set(&err, -EBUSY,
+					  "the workspace has %d clients already: let some end.",
+					  MAX_CLIENTS),
+				  &err));
+	close(fd);
+}
+
 static void conn_accept(struct fsd *d)
 {
-	int fd = accept4(d->listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(d->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	struct conn *c;
 	size_t count = 0;
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			(void)poll(NULL, 0, NO_ROOM_MS); /* it stays in line, we do not spin */
 		return;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.uid != geteuid()) {
+		close(fd);
+		return;
+	}
 	for (c = d->conns; c; c = c->next)
 		count++;
 	c = count < MAX_CLIENTS ? calloc(1, sizeof(*c)) : NULL;
-	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
-	    cred.uid != geteuid()) {
-		free(c);
-		close(fd);
+	if (!c) {
+		conn_refuse(fd);
 		return;
 	}
 	c->fd = fd;
@@ -328,14 +354,6 @@ static int close_all(struct fsd *d, struct err *err)
 	if (d->signals >= 0)
 		close(d->signals);
 	return r;
-}
-
-static int say(int fd, json_t *reply)
-{
-	autofree char *text = json_canonical(reply);
-
-	json_decref(reply);
-	return fd < 0 || !text ? 0 : fd_send(fd, text, strlen(text), NULL, 0);
 }
 
 int serve(const struct serve_options *o)
