@@ -1,10 +1,11 @@
 /* The same file operations on any filesystem, timed exactly: one workload per call, so that the
  * caller can drop caches and mount anew in between.
  *
- *   fsbench DIR WORKLOAD     prints one number: MB/s (10^6 bytes) or operations per second
+ *   fsbench DIR WORKLOAD     prints lines "ROW NUMBER": MB/s (10^6 bytes) or operations per second
  *
- * Writes are timed with their fsync or, for the throughput rows, up to the close and without it, as
- * a program sees them; the caller syncs afterwards. */
+ * A sequential write gives two rows: WORKLOAD, the time of the write calls alone, and
+ * WORKLOAD-close, the time up to and with the close, at which a FUSE filesystem with write-back
+ * caching hands over all that it holds and a kernel filesystem nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #define FILE_BYTES   (256l << 20)
 #define RANDOM_BYTES (64l << 20)
 #define FILES        2000
+#define SMALL_BYTES  3000
 #define MIB          (1 << 20)
 
 static char *buf;
@@ -44,27 +46,60 @@ static int must_open(const char *name, int flags)
 	return fd;
 }
 
-static double write_file(const char *name, long bytes, size_t block)
+static void row(const char *name, double value)
 {
-	double begin = now();
+	printf("%s %.1f\n", name, value);
+}
+
+static int write_blocks(const char *name, long bytes, size_t block)
+{
 	int fd = must_open(name, O_WRONLY | O_CREAT | O_TRUNC);
 
 	for (long done = 0; done < bytes; done += (long)block)
 		if (write(fd, buf, block) != (ssize_t)block)
 			die("write");
+	return fd;
+}
+
+static void must_close(int fd)
+{
 	if (close(fd) < 0)
 		die("close");
-	return (double)bytes / 1e6 / (now() - begin);
+}
+
+static void write_rows(const char *name, const char *close_name, size_t block)
+{
+	double begin = now(), written;
+	int fd = write_blocks("big", FILE_BYTES, block);
+
+	written = now() - begin;
+	must_close(fd);
+	row(name, (double)FILE_BYTES / 1e6 / written);
+	row(close_name, (double)FILE_BYTES / 1e6 / (now() - begin));
 }
 
 static double write_big(void)
 {
-	return write_file("big", FILE_BYTES, MIB);
+	write_rows("write-1m", "write-1m-close", MIB);
+	return -1;
 }
 
 static double write_small(void)
 {
-	return write_file("small", FILE_BYTES, 4096);
+	write_rows("write-4k", "write-4k-close", 4096);
+	return -1;
+}
+
+static double write_synced(void)
+{
+	double begin = now(), end;
+	int fd = write_blocks("big", FILE_BYTES, MIB);
+
+	if (fsync(fd) < 0)
+		die("fsync");
+	end = now();
+	must_close(fd);
+	return (double)FILE_BYTES / 1e6 / (end - begin);
 }
 
 static double read_seq(void)
@@ -91,16 +126,33 @@ static off_t next_block(unsigned long *state)
 
 static double make_random_file(void)
 {
-	double r = write_file("random", RANDOM_BYTES, MIB);
-	int fd = must_open("random", O_RDWR);
+	int fd = write_blocks("random", RANDOM_BYTES, MIB);
 
-	fsync(fd);
-	close(fd);
-	return r;
+	if (fsync(fd) < 0)
+		die("fsync");
+	must_close(fd);
+	return -1;
+}
+
+/* One fsync at the end, after half as many writes as the file has blocks. */
+static double random_write(void)
+{
+	int fd = must_open("random", O_RDWR), n = RANDOM_BYTES / 4096 / 2;
+	unsigned long state = 5;
+	double begin = now(), end;
+
+	for (int i = 0; i < n; i++)
+		if (pwrite(fd, buf, 4096, next_block(&state)) != 4096)
+			die("pwrite");
+	if (fsync(fd) < 0)
+		die("fsync");
+	end = now();
+	must_close(fd);
+	return n / (end - begin);
 }
 
 /* As databases do it: many writes in place, then one fsync, over and over. */
-static double random_write(void)
+static double random_write_256(void)
 {
 	int fd = must_open("random", O_RDWR), n = 0;
 	unsigned long state = 7;
@@ -175,6 +227,36 @@ static double create_files(void)
 	return FILES / (now() - begin);
 }
 
+static void make_small(int n)
+{
+	int fd = must_open(nth("dir%d/small-%d.csv", n), O_WRONLY | O_CREAT | O_TRUNC);
+
+	if (write(fd, buf, SMALL_BYTES) != SMALL_BYTES)
+		die("write");
+	must_close(fd);
+}
+
+static double make_small_files(void)
+{
+	for (int n = 0; n < FILES; n++)
+		make_small(n);
+	return -1;
+}
+
+static double read_small_files(void)
+{
+	double begin = now();
+
+	for (int n = 0; n < FILES; n++) {
+		int fd = must_open(nth("dir%d/small-%d.csv", n), O_RDONLY);
+
+		if (read(fd, buf, MIB) != SMALL_BYTES)
+			die("read");
+		close(fd);
+	}
+	return FILES / (now() - begin);
+}
+
 static double stat_files(void)
 {
 	struct stat st;
@@ -206,17 +288,22 @@ static double unlink_files(void)
 	return FILES / (now() - begin);
 }
 
+/* Each returns the figure of the row of its own name, or has printed its rows and returns -1. */
 static const struct {
 	const char *name;
 	double (*fn)(void);
 } workloads[] = {
 	{ "write-1m", write_big },
 	{ "write-4k", write_small },
+	{ "write-1m-fsync", write_synced },
 	{ "read", read_seq },
 	{ "random-make", make_random_file },
 	{ "random-write", random_write },
+	{ "random-write-256", random_write_256 },
 	{ "random-read", random_read },
 	{ "create", create_files },
+	{ "small-make", make_small_files },
+	{ "read-small", read_small_files },
 	{ "stat", stat_files },
 	{ "rename", rename_files },
 	{ "unlink", unlink_files },
@@ -225,6 +312,8 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	double figure;
+
 	if (argc != 3) {
 		fprintf(stderr, "usage: fsbench DIR WORKLOAD\n");
 		return 2;
@@ -238,7 +327,9 @@ int main(int argc, char **argv)
 		buf[i] = (char)(i * 31 + i / 4096);
 	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
 		if (strcmp(argv[2], workloads[i].name) == 0) {
-			printf("%.1f\n", workloads[i].fn());
+			figure = workloads[i].fn();
+			if (figure >= 0)
+				row(argv[2], figure);
 			return 0;
 		}
 	fprintf(stderr, "fsbench: no workload '%s'\n", argv[2]);
