@@ -305,7 +305,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	reply_code(req, out_fsync(handle(fi), datasync != 0));
+	reply_code(req, out_fsync(layer(req), handle(fi), datasync != 0));
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,

@@ -89,6 +89,7 @@ int out_new(const struct out_params *p, struct out **ret, struct err *err)
 	o->uid = geteuid();
 	o->gid = getegid();
 	o->root_fd = openat(store_dirfd(p->store), "t", flags);
+	sides_init(o);
 	if (o->root_fd >= 0)
 		o->links_fd = openat(store_dirfd(p->store), "l", flags);
 	if (o->root_fd < 0 || o->links_fd < 0) {
@@ -130,6 +131,7 @@ void out_free(struct out *o)
 		close_files(o);
 	tree_free(o->tree);
 	notes_free(o);
+	sides_free(o);
 	if (o->root_fd >= 0)
 		close(o->root_fd);
 	if (o->links_fd >= 0)

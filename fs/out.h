@@ -96,7 +96,7 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 void out_release(struct out *o, struct node *handle, int flags);
 ssize_t out_read(struct node *handle, void *buf, size_t len, uint64_t off);
 ssize_t out_write(struct node *handle, const void *buf, size_t len, uint64_t off);
-int out_fsync(struct node *handle, bool data_only);
+int out_fsync(struct out *o, struct node *handle, bool data_only);
 int out_fallocate(struct node *handle, int mode, uint64_t off, uint64_t len);
 off_t out_seek(struct node *handle, uint64_t off, int whence);
 /* May the kernel hold data of it that we have not seen yet? */

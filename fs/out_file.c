@@ -208,9 +208,11 @@ ssize_t out_write(struct node *n, const void *buf, size_t len, uint64_t off)
 	return cfile_write(n->cf, buf, len, off);
 }
 
-int out_fsync(struct node *n, bool data_only)
+int out_fsync(struct out *o, struct node *n, bool data_only)
 {
-	return cfile_fsync(n->cf, data_only);
+	int r = sides_sync(o);
+
+	return r < 0 ? r : cfile_fsync(n->cf, data_only);
 }
 
 int out_fallocate(struct node *n, int mode, uint64_t off, uint64_t len)
@@ -250,7 +252,9 @@ int out_fsyncdir(struct out *o, uint64_t nodeid)
 	fd = dir_get(o, dir);
 	if (fd < 0)
 		return fd;
-	r = fsync(fd) < 0 ? -errno : 0;
+	r = sides_sync(o);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
 	dir_put(o, dir);
 	return r;
 }

@@ -1,9 +1,24 @@
 /* What the parts of the outputs layer share. Included by fs/out*.c only. */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "fs/name.h"
 #include "fs/out.h"
 #include "fs/tree.h"
+
+/* New directories whose ids no sync took along yet (out_side.c). */
+#define SIDES_MAX 8u
+struct sides {
+	bool ordered;       /* the backing keeps the order of all changes: nothing to do */
+	pthread_mutex_t mu; /* guards the rest but 'any' */
+	atomic_bool any;
+	unsigned n;
+	bool many; /* more than there is room for */
+	int failed;
+	int fd[SIDES_MAX];
+};
 
 struct out {
 	struct tree *tree;
@@ -16,6 +31,7 @@ struct out {
 	uid_t uid;
 	gid_t gid;
 	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */
+	struct sides sides;
 	struct hmap notes;
 	bool notes_full; /* too many to remember: any may be */
 };
@@ -45,7 +61,7 @@ void dir_put(struct out *o, struct node *dir);
 /* 'dir' must be pinned (then its id is known). */
 int stored_name(struct out *o, const struct node *dir, const char *name, struct stored *ret);
 /* The symlink that keeps a long name: made before the entry, removed after it. */
-int sidecar_make(int dirfd, const struct stored *s);
+int sidecar_make(struct out *o, int dirfd, const struct stored *s);
 void sidecar_remove(int dirfd, const struct stored *s);
 /* Remove stray sidecars of a directory that has no entries. -ENOTEMPTY when others are there. */
 int dir_remove_strays(int dirfd);
@@ -68,6 +84,18 @@ struct place {
 };
 int place_get(struct out *o, struct node *n, struct place *ret);
 void place_put(struct out *o, struct place *p);
+
+/* -- out_side.c ----------------------------------------------------------- */
+
+void sides_init(struct out *o); /* root_fd is open */
+void sides_free(struct out *o);
+/* A helper of a name was made in this directory, what needs it was not yet. */
+int sides_made(struct out *o, int dirfd);
+/* This directory was given its id. */
+void sides_note_id(struct out *o, int fd);
+/* Before any sync that an application asks for: the ids noted are durable. -EIO, then and ever
+ * after. */
+int sides_sync(struct out *o);
 
 /* -- out_attr.c ----------------------------------------------------------- */
 

@@ -78,7 +78,7 @@ static int making_begin(struct out *o, uint64_t parent, const char *name, uint8_
 		m->charged = r == 0;
 	}
 	if (r == 0)
-		r = sidecar_make(m->dirfd, &m->s);
+		r = sidecar_make(o, m->dirfd, &m->s);
 	if (r < 0)
 		making_end(m, r);
 	return r;
@@ -352,6 +352,13 @@ int out_mkdir(struct out *o, uint64_t parent, const char *name, mode_t mode, str
 	return r;
 }
 
+static int tail_make(struct out *o, const char *name, const char *tail)
+{
+	if (symlinkat(tail, o->links_fd, name) < 0 && errno != EEXIST)
+		return -errno;
+	return sides_made(o, o->links_fd);
+}
+
 static int make_symlink(struct making *m, const char *target, struct out_entry *ret)
 {
 	char stored[SYMLINK_STORED_SIZE], tail_name[SYMLINK_TAIL_NAME_SIZE];
@@ -364,8 +371,10 @@ static int make_symlink(struct making *m, const char *target, struct out_entry *
 
 	if (r < 0)
 		return r;
-	if (has_tail && symlinkat(tail, m->o->links_fd, tail_name) < 0 && errno != EEXIST)
-		return -errno;
+	if (has_tail)
+		r = tail_make(m->o, tail_name, tail);
+	if (r < 0)
+		return r;
 	if (symlinkat(stored, m->dirfd, m->s.name) < 0)
 		r = errno == EEXIST ? -EIO : -errno;
 	else if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -51,7 +51,7 @@ static void sidecar_name(const struct stored *s, char out[static NAME_STORED_SIZ
 	strcat(out, NAME_SIDECAR_SUFFIX);
 }
 
-int sidecar_make(int dirfd, const struct stored *s)
+int sidecar_make(struct out *o, int dirfd, const struct stored *s)
 {
 	char name[NAME_STORED_SIZE + 4];
 
@@ -59,7 +59,9 @@ int sidecar_make(int dirfd, const struct stored *s)
 		return 0;
 	sidecar_name(s, name);
 	/* One that is there holds the same: its name is a hash of its content. */
-	return symlinkat(s->full, dirfd, name) < 0 && errno != EEXIST ? -errno : 0;
+	if (symlinkat(s->full, dirfd, name) < 0 && errno != EEXIST)
+		return -errno;
+	return sides_made(o, dirfd);
 }
 
 void sidecar_remove(int dirfd, const struct stored *s)
@@ -217,7 +219,10 @@ int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN])
 	dirid_new(ret_id);
 	dirid_seal(o->p.keys, ret_id, sealed);
 	/* Two may come to a directory that has none at the same time: the first one's counts. */
-	return fsetxattr(fd, DIRID_XATTR, sealed, sizeof(sealed), XATTR_CREATE) < 0 ? -errno : 0;
+	if (fsetxattr(fd, DIRID_XATTR, sealed, sizeof(sealed), XATTR_CREATE) < 0)
+		return -errno;
+	sides_note_id(o, fd);
+	return 0;
 }
 
 static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DIRID_LEN])

@@ -65,7 +65,7 @@ static int target_make(struct renaming *r, const char *name)
 	if (!r->d[1])
 		return -ENOMEM;
 	r->made_target = true;
-	return sidecar_make(r->fd[1], &r->s[1]);
+	return sidecar_make(r->o, r->fd[1], &r->s[1]);
 }
 
 static int rename_store(struct renaming *r)
