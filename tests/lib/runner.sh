@@ -116,10 +116,10 @@ build_with() { # gcc|clang DIR
 # Only what runs is copied, in the layout in which the programs find each other.
 stage_build() { # FROM TO
 	local d
-	for d in shell fs tests/escape; do
+	for d in shell fs tests/escape tests/crash; do
 		[ -d "$1/$d" ] || continue
 		mkdir -p "$2/$d"
-		find "$1/$d" -maxdepth 1 -type f -perm -100 ! -name '*.so*' -exec cp {} "$2/$d/" \;
+		find "$1/$d" -maxdepth 1 -type f -perm -100 -exec cp {} "$2/$d/" \;
 		find "$1/$d" -maxdepth 1 -type f \( -name '*.1' -o -name '*.8' -o -name '*.bash' -o -name '*.zsh' \
 			-o -name '*.fish' -o -name '_*' \) -exec cp {} "$2/$d/" \;
 	done

@@ -1,0 +1,177 @@
+"""What programs do to files: each workload is a function of a recorded Place and a generator."""
+import os, sqlite3, threading
+
+
+def append(p, rng):
+    """Logs: appended, mostly synced, sometimes closed and opened again."""
+    files = [p.create(f"log{i}") for i in range(3)]
+    for _ in range(110):
+        f = rng.choice(files)
+        f.append(rng.choice((10, 100, 700, 4096, 5000, rng.randrange(1, 30000))))
+        if rng.random() < 0.6:
+            f.fsync(rng.random() < 0.5)
+        if rng.random() < 0.1:
+            f.close()
+            f.open()
+
+
+def overwrite(p, rng):
+    """A file in place: blocks and parts of blocks."""
+    files = [p.create(f"data{i}") for i in range(2)]
+    for f in files:
+        f.write(0, 40 * 4096 + 123)
+        f.fsync()
+    for _ in range(120):
+        f = rng.choice(files)
+        if rng.random() < 0.5:
+            f.write(rng.randrange(40) * 4096, 4096 * rng.randrange(1, 4))
+        else:
+            f.write(rng.randrange(f.size), rng.randrange(1, 3000))
+        if rng.random() < 0.4:
+            f.fsync(rng.random() < 0.5)
+
+
+def replace(p, rng):
+    """Written beside, synced, renamed over; the directory synced now and then."""
+    for n in range(70):
+        target = f"conf{rng.randrange(3)}"
+        f = p.create(f"tmp{n}")
+        f.write(0, rng.randrange(1, 20000))
+        if rng.random() < 0.8:
+            f.fsync()
+        late = rng.random() < 0.2
+        if not late:
+            f.close()
+        p.rename(f"tmp{n}", target)
+        if late:
+            f.append(100)
+            f.fsync()
+            f.close()
+        if rng.random() < 0.4:
+            p.fsyncdir()
+
+
+def trees(p, rng):
+    """Directories, names of every length, links, and what is moved and removed among them."""
+    dirs, n = [""], 0
+    for _ in range(150):
+        d = rng.choice(dirs)
+        n += 1
+        name = f"{d}/n{n}" if d else f"n{n}"
+        if rng.random() < 0.3:
+            name += "-" * rng.choice((100, 150, 180, 230))
+        what = rng.random()
+        if what < 0.25 and len(name) < 900:
+            p.mkdir(name)
+            dirs.append(name)
+            if rng.random() < 0.3:
+                p.fsyncdir(name)
+        elif what < 0.6:
+            f = p.create(name)
+            if rng.random() < 0.6:
+                f.write(0, rng.randrange(1, 9000))
+            if rng.random() < 0.5:
+                f.fsync()
+            f.close()
+            if rng.random() < 0.2:
+                p.link(f, name + "b")
+            elif rng.random() < 0.2:
+                p.rename(name, name + "r")
+            elif rng.random() < 0.2:
+                p.unlink(name)
+        elif what < 0.75:
+            p.symlink(name, "t" * rng.choice((5, 100, 2000, 3500)))
+        elif what < 0.8:
+            p.mkfifo(name)
+        elif what < 0.9:
+            p.fsyncdir(d)
+        elif len(dirs) > 4:
+            gone = dirs.pop()
+            if not os.listdir(p.at(gone)):
+                p.rmdir(gone)
+
+
+def rewrite(p, rng):
+    """Cut, punched, grown and written again."""
+    files = [p.create(f"r{i}") for i in range(3)]
+    for _ in range(160):
+        f = rng.choice(files)
+        what = rng.random()
+        if what < 0.5:
+            f.write(rng.randrange(1 + min(f.size, 150000)), rng.randrange(1, 12000))
+        elif what < 0.65:
+            f.cut(rng.randrange(1 + f.size))
+        elif what < 0.72:
+            f.cut(rng.randrange(180000))
+        elif what < 0.8 and f.size:
+            f.punch(rng.randrange(f.size), rng.randrange(1, 40000))
+        else:
+            f.fsync(rng.random() < 0.5)
+
+
+def truncate(p, rng):
+    """Opened with O_TRUNC and written anew, as editors and compilers do."""
+    files = [p.create(f"o{i}") for i in range(3)]
+    for f in files:
+        f.write(0, 10000)
+        f.close()
+    for _ in range(70):
+        f = rng.choice(files)
+        f.open(truncate=True)
+        for _ in range(rng.randrange(3)):
+            f.append(rng.randrange(1, 30000))
+        if rng.random() < 0.5:
+            f.fsync()
+        f.close()
+
+
+def crowd(p, rng):
+    """Many writers at once: their batches share the log, their syncs too."""
+    def one(i, rng):
+        f = p.create(f"c{i}")
+        for k in range(35):
+            f.write(rng.randrange(1 + min(f.size, 200000)), rng.randrange(1, 20000))
+            if rng.random() < 0.5:
+                f.fsync(rng.random() < 0.5)
+            if rng.random() < 0.05:
+                f.cut(0)
+    import random
+    threads = [threading.Thread(target=one, args=(i, random.Random(rng.random()))) for i in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+def sqlite(p, rng, mode):
+    os.mkdir(p.at("db"))
+    p.free("db")
+    db = sqlite3.connect(p.at("db/data"), isolation_level=None)
+    db.execute(f"pragma journal_mode={mode}")
+    # In DELETE mode only "extra" syncs the directory that the journal is removed from.
+    db.execute("pragma synchronous=extra" if mode == "delete" else "pragma synchronous=full")
+    db.execute("create table t (n integer primary key, text blob)")
+    for n in range(1, 61):
+        text = rng.randbytes(rng.choice((20, 300, 3000)))
+
+        def commit():
+            db.execute("begin immediate")
+            db.execute("insert into t values (?, ?)", (n, text))
+            if n > 3:
+                db.execute("update t set text = ? where n = ?", (text, rng.randrange(1, n)))
+            db.execute("commit")
+        p.call(commit, "commit", n)
+    db.close()
+
+
+def sqlite_wal(p, rng):
+    """SQLite with a write-ahead log."""
+    sqlite(p, rng, "wal")
+
+
+def sqlite_delete(p, rng):
+    """SQLite with a rollback journal that is deleted."""
+    sqlite(p, rng, "delete")
+
+
+WORKLOADS = (append, overwrite, sqlite_wal, sqlite_delete, replace, trees, rewrite, truncate, crowd)
