@@ -44,35 +44,13 @@ void cfile_publish(struct cfile *f)
 	atomic_store_explicit(&f->pub_mapped, f->h.mapped, memory_order_relaxed);
 }
 
-/* The place of the backing file in the store, which is ciphertext; its id when it has none. */
-static void place_of(const struct cfile *f, char *out, size_t size)
-{
-	char proc[64], path[4096];
-	const char *t;
-	ssize_t n;
-
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", f->fd);
-	n = readlink(proc, path, sizeof(path) - 1);
-	if (n > 0) {
-		path[n] = 0;
-		t = strstr(path, "/store/t/");
-		if (t) {
-			str_printable(t + 7, out, size);
-			return;
-		}
-	}
-	snprintf(out, size, "id ");
-	if (size > 2 * FILE_ID_LEN + 4)
-		hex_encode(f->h.file_id, FILE_ID_LEN, out + 3);
-}
-
 int cfile_damage(struct cfile *f, uint64_t block, const char *what)
 {
 	char place[1024];
 
 	/* A few lines say as much as a thousand; lost counts between readers do not matter. */
 	if (__atomic_fetch_add(&f->complaints, 1, __ATOMIC_RELAXED) < 4) {
-		place_of(f, place, sizeof(place));
+		store_place(f->fd, place, sizeof(place));
 		if (block == UINT64_MAX)
 			store_log(f->s, "damaged: %s: %s", place, what);
 		else

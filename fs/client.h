@@ -20,8 +20,8 @@ struct fsc_options {
 
 /* Connect to the daemon of this workspace, starting it if asked.  While the connection is open the
  * daemon lives.  One that is being opened by another (mended after a crash, which may take long) is
- * waited for, with a note on stderr; -EBUSY when it does not answer.  Errors carry the daemon's own sentence and code (see volume.h), -ENOTCONN when not
- * served and start is false. */
+ * waited for, with a note on stderr; -EBUSY when it does not answer.  Errors carry the daemon's own
+ * sentence and code (see volume.h), -ENOTCONN when not served and start is false. */
 int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err);
 void fsc_close(struct fsc *c);
 

@@ -20,7 +20,7 @@
 
 void out_log(struct out *o, const char *fmt, ...)
 {
-	char line[1024];
+	char line[4400];
 	va_list ap;
 
 	if (!o->p.log)
@@ -29,6 +29,14 @@ void out_log(struct out *o, const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	o->p.log(o->p.log_ctx, line);
+}
+
+void out_log_damage(struct out *o, int fd, const char *name, const char *what)
+{
+	char place[4096];
+
+	store_place(fd, place, sizeof(place));
+	out_log(o, "damaged: %s%s%s: %s", place, name ? "/" : "", name ? name : "", what);
 }
 
 /* Directories get a quarter of what may be open, the rest is for files. */

@@ -62,7 +62,7 @@ static mode_t mode_read_marked(struct out *o, struct node *n, int dirfd, const c
 		fd = own = openat(dirfd, stored, FILE_OPEN_FLAGS);
 	if (fd >= 0 && fgetxattr(fd, MODE_XATTR, kept, sizeof(kept)) == (ssize_t)sizeof(kept))
 		return le16_load(kept) & MODE_KEPT;
-	out_log(o, "inode %llu: its mode is missing", (unsigned long long)n->ino);
+	out_log_damage(o, dirfd, stored, "its mode is missing");
 	return backing & 0777;
 }
 
@@ -401,7 +401,7 @@ static int readlink_place(struct out *o, const struct place *p,
 	if (r == 0)
 		r = symlink_decrypt(o->p.keys, stored, has_tail ? tail : NULL, target, &len);
 	if (r == -EBADMSG) {
-		out_log(o, "symlink %s is damaged", p->s.name);
+		out_log_damage(o, p->dirfd, p->s.name, "the target does not verify");
 		return -EIO;
 	}
 	return r;

@@ -92,7 +92,7 @@ int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, s
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_ino != n->ino || st.st_dev != o->dev) {
-		out_log(o, "%s: not the file that was here", stored);
+		out_log_damage(o, dirfd, stored, "not the file that was here");
 		return -EIO;
 	}
 	r = cfile_open(o->p.store, fd, ret);

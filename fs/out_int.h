@@ -46,6 +46,8 @@ struct stored {
 	bool is_long;
 };
 
+/* A line of the log on an entry of a directory of the store, or (name NULL) on what 'fd' is. */
+void out_log_damage(struct out *o, int fd, const char *name, const char *what);
 void out_log(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* -- out_path.c: from nodes to descriptors and stored names --------------- */

@@ -176,8 +176,8 @@ static int load_one(void *ctx, int fd, const struct linux_dirent64 *e)
 	if (type == DT_UNKNOWN || type == DT_CHR || type == DT_BLK ||
 	    name_decrypt(l->o->p.keys, l->dir->dir->id, text, name, &len) < 0) {
 		if (l->foreign++ == 0)
-			out_log(l->o, "%s: not a name of this directory (inode %llu); left out",
-				e->d_name, (unsigned long long)l->dir->ino);
+			out_log_damage(l->o, fd, e->d_name,
+				       "not a name of this directory; left out");
 		return 0;
 	}
 	tree_lock(l->o);
@@ -200,8 +200,7 @@ static int dir_load(struct out *o, struct node *dir, int fd)
 	if (r < 0)
 		return r;
 	if (l.foreign > 1)
-		out_log(o, "directory inode %llu: %zu entries are left out",
-			(unsigned long long)dir->ino, l.foreign);
+		out_log_damage(o, fd, NULL, "more entries of this directory are left out");
 	dir->dir->loaded = true;
 	return 0;
 }
@@ -225,7 +224,7 @@ int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN])
 	return 0;
 }
 
-static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DIRID_LEN])
+static int dir_read_id(struct out *o, int fd, uint8_t id[static DIRID_LEN])
 {
 	uint8_t sealed[DIRID_XATTR_LEN + 1];
 	ssize_t n;
@@ -241,7 +240,7 @@ static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DI
 		if (!o->p.read_only && scan(fd, scan_any, NULL) == 0)
 			r = dir_give_id(o, fd, id);
 		if (r == -EEXIST)
-			return dir_read_id(o, fd, ino, id);
+			return dir_read_id(o, fd, id);
 		if (r != -EIO)
 			return r;
 	} else if (n < 0) {
@@ -249,7 +248,7 @@ static int dir_read_id(struct out *o, int fd, uint64_t ino, uint8_t id[static DI
 	} else if (dirid_open(o->p.keys, sealed, (size_t)n, id) == 0) {
 		return 0;
 	}
-	out_log(o, "directory inode %llu: its id is missing or damaged", (unsigned long long)ino);
+	out_log_damage(o, fd, NULL, "the id of this directory is missing or does not verify");
 	return -EIO;
 }
 
@@ -314,7 +313,7 @@ static int step_open(struct out *o, struct node *parent, const struct step *s)
 		return -errno;
 	if (st.st_ino != s->n->ino || st.st_dev != o->dev)
 		return -ESTALE; /* renamed meanwhile: walk again */
-	r = dir_read_id(o, fd, st.st_ino, id);
+	r = dir_read_id(o, fd, id);
 	if (r < 0)
 		return r;
 	tree_lock(o);

@@ -82,8 +82,7 @@ static ssize_t value_read(struct out *o, const struct xnode *x, const char *name
 	len = n - XATTR_VALUE_OVERHEAD;
 	if (len < 0 || xattr_value_open(o->p.keys, x->n->dir != NULL, x->owner, name, sealed,
 					(size_t)n, plain) < 0) {
-		out_log(o, "inode %llu: an extended attribute is damaged",
-			(unsigned long long)x->n->ino);
+		out_log_damage(o, x->fd, NULL, "an extended attribute does not verify");
 		return -EIO;
 	}
 	if (size == 0)
@@ -129,8 +128,13 @@ static ssize_t list_read(struct out *o, const struct xnode *x, char *buf, size_t
 		char name[XATTR_NAME_MAX_PLAIN + 1];
 		size_t len;
 
-		if (xattr_name_decrypt(o->p.keys, x->owner, list + at, name, &len) < 0)
-			continue; /* ours for other purposes, or foreign */
+		if (xattr_name_decrypt(o->p.keys, x->owner, list + at, name, &len) < 0) {
+			/* Others are foreign, or ours for other purposes. */
+			if (size > 0 && strncmp(list + at, XATTR_PREFIX, strlen(XATTR_PREFIX)) == 0)
+				out_log_damage(o, x->fd, NULL,
+					       "an extended attribute is not its own; left out");
+			continue;
+		}
 		if (size > 0) {
 			if (used + USER_PREFIX_LEN + len + 1 > size)
 				return -ERANGE;

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "fs/quota.h"
 
 void store_log(const struct store *s, const char *fmt, ...)
@@ -59,6 +60,27 @@ void store_note_change(struct store *s)
 {
 	atomic_store_explicit(&s->changed, true, memory_order_relaxed);
 	atomic_store_explicit(&s->last_change_ms, store_now_ms(), memory_order_relaxed);
+}
+
+void store_place(int fd, char *ret, size_t size)
+{
+	char proc[64], path[4096];
+	const char *t = NULL;
+	struct stat st;
+	ssize_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = 0;
+	for (const char *at = path; (at = strstr(at, "/store/t")); at++)
+		if (at[8] == '/' || at[8] == 0)
+			t = at; /* the last one: the workspace may be below another */
+	if (t)
+		str_printable(t + strlen("/store/"), ret, size);
+	else if (fstat(fd, &st) == 0)
+		snprintf(ret, size, "inode %llu", (unsigned long long)st.st_ino);
+	else
+		snprintf(ret, size, "a file");
 }
 
 int store_dirfd(const struct store *s)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct err;
@@ -57,5 +58,7 @@ int store_sync(struct store *s);
 int store_set_conf_counter(struct store *s, uint64_t counter);
 /* Once an fsync failed the store is read-only: -EROFS for every change from then on. */
 bool store_failed(const struct store *s);
+/* Where in the store an open file or directory is ("t/Ab3../x9..": ciphertext), for log lines. */
+void store_place(int fd, char *ret, size_t size);
 int store_dirfd(const struct store *s);
 const struct store_params *store_get_params(const struct store *s);
