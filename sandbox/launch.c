@@ -27,6 +27,7 @@
 #include "sandbox/mnt.h"
 #include "sandbox/report.h"
 #include "sandbox/usage.h"
+#include "sandbox/userns.h"
 
 /* Building takes milliseconds; a daemon that hangs while its mounts are looked at must not take the
  * caller with it. */
@@ -93,6 +94,17 @@ static int open_source(struct enter_source *s, struct err *err)
 	return 0;
 }
 
+/* On the host's mount the outputs have their owners; inside, the volume's owner is the payload. */
+static int map_workspace(const struct plan_workspace *w, struct enter_source *s, struct err *err)
+{
+	autoclose int userns = -1;
+
+	if (!w->mapped || !s->detached)
+		return 0;
+	userns = userns_for_idmap(w->volume_uid, w->volume_gid, w->outer_uid, w->outer_gid, err);
+	return userns < 0 ? userns : mnt_idmap(s->fd, userns, err);
+}
+
 struct sources {
 	struct enter enter;
 	char datasets[4096], workspace[4096];
@@ -138,6 +150,8 @@ static int open_sources(struct sources *s, const struct sandbox_plan *p, struct 
 		else
 			e->sources[i].detached = true;
 	}
+	if (r == 0 && p->workspace.host_dir)
+		r = map_workspace(&p->workspace, &e->sources[ENTER_WORKSPACE], err);
 	return r;
 }
 

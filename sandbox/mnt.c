@@ -76,6 +76,15 @@ int mnt_set(int mnt_fd, unsigned attrs, struct err *err)
 	return 0;
 }
 
+int mnt_idmap(int mnt_fd, int userns_fd, struct err *err)
+{
+	struct mount_attr a = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd };
+
+	if (mount_setattr(mnt_fd, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0)
+		return err_set(err, -errno, "map the owners of a mount");
+	return 0;
+}
+
 int mnt_move(int mnt_fd, int target_fd, const char *what, struct err *err)
 {
 	if (move_mount(mnt_fd, "", target_fd, "",

@@ -33,6 +33,8 @@ int mnt_clone(int dirfd, const char *path, unsigned attrs, struct err *err);
 int mnt_clone_plain(int dirfd, const char *path);
 
 int mnt_set(int mnt_fd, unsigned attrs, struct err *err);
+/* Show a detached mount with the ids of this user namespace. Linux 6.12 for FUSE; for root. */
+int mnt_idmap(int mnt_fd, int userns_fd, struct err *err);
 /* Put a detached mount onto an O_PATH descriptor. 'what' names it in errors. */
 int mnt_move(int mnt_fd, int target_fd, const char *what, struct err *err);
 

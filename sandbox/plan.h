@@ -37,6 +37,9 @@ struct plan_workspace {
 	const char *host_dir; /* instead: a host mount holding datasets/ and workspace/ */
 	uid_t outer_uid;      /* the one uid and gid of the payload, as seen in U1 (or on the */
 	gid_t outer_gid;      /*   host when host_dir is used): 0 when unprivileged */
+	bool mapped;          /* host_dir, as root: what is volume_uid's and volume_gid's there */
+	uid_t volume_uid;     /*   shall be the payload's, by an idmapped mount */
+	gid_t volume_gid;
 };
 
 struct sandbox_plan {

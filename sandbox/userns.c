@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -45,6 +48,43 @@ int userns_map(pid_t pid, uid_t inner, uid_t outer_uid, gid_t outer_gid, struct 
 	if (r == 0)
 		r = write_map(dir, "uid_map", inner, outer_uid, err);
 	return r;
+}
+
+static int idmap_fill(pid_t pid, uid_t uid, gid_t gid, uid_t outer_uid, gid_t outer_gid,
+		      struct err *err)
+{
+	char dir[24], path[64];
+	int fd, r;
+
+	snprintf(dir, sizeof(dir), "%d", (int)pid);
+	r = write_map(dir, "gid_map", gid, outer_gid, err);
+	if (r == 0)
+		r = write_map(dir, "uid_map", uid, outer_uid, err);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%s/ns/user", dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_set(err, -errno, "open a user namespace (%s)", path) : fd;
+}
+
+int userns_for_idmap(uid_t uid, gid_t gid, uid_t outer_uid, gid_t outer_gid, struct err *err)
+{
+	/* A namespace begins with a member; the descriptor keeps it when that one is gone. */
+	pid_t pid = (pid_t)syscall(SYS_clone, (unsigned long)(CLONE_NEWUSER | SIGCHLD), 0, 0, 0, 0);
+	int fd;
+
+	if (pid < 0)
+		return userns_explain(-errno, err);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		for (;;)
+			pause();
+	}
+	fd = idmap_fill(pid, uid, gid, outer_uid, outer_gid, err);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
 }
 
 int userns_limit_nested(int proc_fd, struct err *err)

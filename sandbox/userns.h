@@ -9,6 +9,10 @@ struct err;
  * parent namespace. The writer is in the parent namespace with rights, or maps its own id. */
 int userns_map(pid_t pid, uid_t inner, uid_t outer_uid, gid_t outer_gid, struct err *err);
 
+/* The descriptor of a new user namespace without members, in which the ids 'uid' and 'gid' are
+ * 'outer_uid' and 'outer_gid' of ours: what mnt_idmap() takes. For root. */
+int userns_for_idmap(uid_t uid, gid_t gid, uid_t outer_uid, gid_t outer_gid, struct err *err);
+
 /* Set the limits of nested namespaces in the caller's user namespace, so that exactly one more user
  * namespace (the second level) can be made below it and nothing else ever.  'proc_fd': a procfs
  * that is still writable. */
