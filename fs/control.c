@@ -21,6 +21,7 @@
 #include "fs/out.h"
 #include "fs/quota.h"
 #include "fs/request.h"
+#include "fs/session.h"
 #include "fs/settings.h"
 #include "fs/store.h"
 #include "fs/volume.h"
@@ -195,6 +196,13 @@ static int do_session(struct work *w, struct answer *a, struct err *err)
 		json_object_set_new(a->j, "host_dir", json_string(m->dir));
 	json_object_set_new(a->j, "outer_uid", json_integer(m->uid));
 	json_object_set_new(a->j, "outer_gid", json_integer(m->gid));
+	if (host && geteuid() == 0 && session_idmapped(m->session[MOUNT_WORKSPACE])) {
+		struct out_who owner;
+
+		out_get_owner(d->out, &owner);
+		json_object_set_new(a->j, "volume_uid", json_integer(owner.uid));
+		json_object_set_new(a->j, "volume_gid", json_integer(owner.gid));
+	}
 	json_object_set_new(a->j, "settings", settings_copy(d));
 	if (!host) {
 		a->fds[0] = m->userns_fd;

@@ -36,6 +36,8 @@ static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct 
 		.layer = which == MOUNT_DATASETS ? (void *)d->data : (void *)d->out,
 		.workers = which == MOUNT_DATASETS ? WORKERS_DATASETS : WORKERS_WORKSPACE,
 		.bdi_dev = dev,
+		.idmap = which == MOUNT_WORKSPACE && d->mounts.kind == MOUNTED_HOST &&
+			 geteuid() == 0,
 	};
 
 	return session_start(fd, &p, &d->mounts.session[which], err);
@@ -84,11 +86,19 @@ bool payload_id(const uint8_t vol_id[static 16], uid_t *ret)
 	return true;
 }
 
+/* Sandboxes run as (uid, gid) of the mount's namespace; the datasets are shown as theirs. Owners of
+ * outputs live in the store when we are root; else there is one only. */
 static void set_owner(struct fsd *d, uid_t uid, gid_t gid)
 {
+	struct out_ids ids = { OUT_IDS_ONE, uid, gid, 0 };
+
+	if (geteuid() == 0 && d->mounts.kind == MOUNTED_HOST)
+		ids = (struct out_ids){ OUT_IDS_ALL, (uid_t)-1, (gid_t)-1, uid };
+	else if (geteuid() == 0)
+		ids.kind = OUT_IDS_PAIR;
 	d->mounts.uid = uid;
 	d->mounts.gid = gid;
-	out_set_owner(d->out, uid, gid);
+	out_set_ids(d->out, &ids);
 	data_set_owner(d->data, uid, gid);
 }
 

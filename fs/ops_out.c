@@ -12,6 +12,7 @@
 
 #include "fs/ops_reply.h"
 #include "fs/out.h"
+#include "fs/setid.h"
 
 /* We are the only writer: what the kernel knows stays true until it changes it itself. */
 #define TIMEOUT 86400.0
@@ -26,6 +27,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	struct out *o = session_layer(userdata);
 
 	session_configure(conn, !out_read_only(o), false);
+	if (!session_will_idmap(userdata))
+		out_without_idmap(o);
 }
 
 static struct fuse_entry_param entry_param(const struct out_entry *e)
@@ -115,6 +118,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		{ FUSE_SET_ATTR_MTIME, OUT_SET_MTIME },
 		{ FUSE_SET_ATTR_ATIME_NOW, OUT_SET_ATIME },
 		{ FUSE_SET_ATTR_MTIME_NOW, OUT_SET_MTIME },
+		{ FUSE_SET_ATTR_KILL_SUID, OUT_SET_STRIP }, /* the kernel's KILL_SUIDGID */
 	};
 	struct out_attr a = {
 		.mode = attr->st_mode & 07777,
@@ -145,26 +149,36 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
+static struct out_who who(fuse_req_t req)
+{
+	const struct fuse_ctx *c = fuse_req_ctx(req);
+
+	return (struct out_who){ c->uid, c->gid };
+}
+
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
+	const struct out_who w = who(req);
 	struct out_entry e;
-	int r = out_mknod(layer(req), parent, name, mode, rdev, &e);
+	int r = out_mknod(layer(req), parent, name, mode, &w, &e);
 
 	reply_entry(req, r, &e);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
+	const struct out_who w = who(req);
 	struct out_entry e;
-	int r = out_mkdir(layer(req), parent, name, mode, &e);
+	int r = out_mkdir(layer(req), parent, name, mode, &w, &e);
 
 	reply_entry(req, r, &e);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
+	const struct out_who w = who(req);
 	struct out_entry e;
-	int r = out_symlink(layer(req), parent, name, target, &e);
+	int r = out_symlink(layer(req), parent, name, target, &w, &e);
 
 	reply_entry(req, r, &e);
 }
@@ -233,9 +247,10 @@ static void reply_create(fuse_req_t req, int r, const struct out_entry *e,
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		      struct fuse_file_info *fi)
 {
+	const struct out_who w = who(req);
 	struct out_entry e;
 	struct node *n = NULL;
-	int r = out_create(layer(req), parent, name, mode & 07777, fi->flags, &e, &n);
+	int r = out_create(layer(req), parent, name, mode & 07777, fi->flags, &w, &e, &n);
 
 	reply_create(req, r, &e, fi, n);
 }
@@ -243,13 +258,21 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
+	const struct out_who w = who(req);
 	struct out_entry e;
 	struct node *n = NULL;
-	int r = out_tmpfile(layer(req), parent, mode & 07777, fi->flags, &e, &n);
+	int r = out_tmpfile(layer(req), parent, mode & 07777, fi->flags, &w, &e, &n);
 
 	reply_create(req, r, &e, fi, n);
 }
 #endif
+
+/* The kernel leaves it to us, and after writes it would go on showing them. */
+static void strip_setid(fuse_req_t req, fuse_ino_t ino)
+{
+	if (out_strip_setid(layer(req), ino) > 0)
+		session_forget_attr(fuse_req_userdata(req), ino);
+}
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -261,6 +284,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_code(req, r);
 		return;
 	}
+	if (flags & O_TRUNC && setid_lost())
+		strip_setid(req, ino);
 	handle_set(fi, n);
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		out_release(o, n, flags);
@@ -291,6 +316,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 {
 	ssize_t n = out_write(handle(fi), buf, size, (uint64_t)off);
 
+	if (n > 0 && setid_lost())
+		strip_setid(req, ino);
 	/* The application was told long ago that this is written: a part is not enough, and of the
 	 * errors for "full" only ENOSPC passes unchanged to its close() and fsync(). */
 	if (fi->writepage && n >= 0 && (size_t)n < size)
@@ -311,7 +338,11 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 			 struct fuse_file_info *fi)
 {
-	reply_code(req, out_fallocate(handle(fi), mode, (uint64_t)off, (uint64_t)len));
+	int r = out_fallocate(handle(fi), mode, (uint64_t)off, (uint64_t)len);
+
+	if (r == 0) /* the kernel does not tell whether the caller may keep them */
+		strip_setid(req, ino);
+	reply_code(req, r);
 }
 
 struct seek {

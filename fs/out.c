@@ -54,6 +54,9 @@ static int plant_root(struct out *o)
 	struct stat st;
 	int fd, r;
 
+	if (fstat(store_dirfd(o->p.store), &st) < 0)
+		return -errno;
+	o->owner = (struct out_who){ st.st_uid, st.st_gid };
 	if (fstat(o->root_fd, &st) < 0)
 		return -errno;
 	r = tree_new(st.st_ino, dir_fd_budget(), &o->tree);
@@ -94,8 +97,7 @@ int out_new(const struct out_params *p, struct out **ret, struct err *err)
 	if (!o)
 		return err_set(err, -ENOMEM, "open the outputs");
 	*o = (struct out){ .p = *p, .root_fd = -1, .links_fd = -1 };
-	o->uid = geteuid();
-	o->gid = getegid();
+	o->ids = (struct out_ids){ .uid = geteuid(), .gid = getegid() };
 	o->root_fd = openat(store_dirfd(p->store), "t", flags);
 	sides_init(o);
 	if (o->root_fd >= 0)
@@ -145,12 +147,6 @@ void out_free(struct out *o)
 	if (o->links_fd >= 0)
 		close(o->links_fd);
 	free(o);
-}
-
-void out_set_owner(struct out *o, uid_t uid, gid_t gid)
-{
-	o->uid = uid;
-	o->gid = gid;
 }
 
 void out_reset(struct out *o)

@@ -33,8 +33,35 @@ struct out_params {
 
 int out_new(const struct out_params *p, struct out **ret, struct err *err);
 void out_free(struct out *o);
-/* Everything belongs to this user and group, as the mount shows them. Before the first request. */
-void out_set_owner(struct out *o, uid_t uid, gid_t gid);
+
+struct out_who {
+	uid_t uid;
+	gid_t gid;
+};
+
+/* How owners in the store and owners that the mount shows belong together. The volume's owner is
+ * the one of the directory store/. */
+enum out_ids_kind {
+	OUT_IDS_ONE,  /* all are shown as (uid, gid); the store's inodes stay who made them */
+	OUT_IDS_ALL,  /* as they are, but the volume's owner is shown as (uid, gid); if that is -1,
+		       * as  it is, too */
+	OUT_IDS_PAIR, /* the volume's owner is shown as (uid, gid), all others as nobody; what is
+		       * made becomes the volume's owner's */
+};
+
+struct out_ids {
+	enum out_ids_kind kind;
+	uid_t uid;
+	gid_t gid;
+	uint32_t sandbox; /* OUT_IDS_ALL: of sandboxes that may join, else 0 */
+};
+
+/* Before the first request of a mount. */
+void out_set_ids(struct out *o, const struct out_ids *ids);
+/* OUT_IDS_ALL where idmapped mounts are not to be had: what is the volume's owner's must be shown
+ * as the sandboxes' for them to use it. */
+void out_without_idmap(struct out *o);
+void out_get_owner(const struct out *o, struct out_who *ret); /* of the volume */
 /* The kernel side is gone: forget all lookups, close all files.  No request may be running. */
 void out_reset(struct out *o);
 unsigned out_open_files(struct out *o);
@@ -54,6 +81,8 @@ void out_forget(struct out *o, uint64_t nodeid, uint64_t nlookup);
 #define OUT_SET_SIZE  8u
 #define OUT_SET_ATIME 16u
 #define OUT_SET_MTIME 32u
+#define OUT_SET_OWNER (OUT_SET_UID | OUT_SET_GID)
+#define OUT_SET_STRIP 64u /* take set-uid and set-gid away, as writing to a file does */
 
 /* tv_nsec may be UTIME_NOW. */
 struct out_attr {
@@ -70,12 +99,17 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 int out_readlink(struct out *o, uint64_t nodeid, char *buf, size_t size); /* NUL-terminated */
 int out_statfs(struct out *o, struct statvfs *ret);
 
-/* Names. Modes carry the permission bits (umask applied by the kernel). */
-int out_mkdir(struct out *o, uint64_t parent, const char *name, mode_t mode, struct out_entry *ret);
-int out_mknod(struct out *o, uint64_t parent, const char *name, mode_t mode, dev_t rdev,
-	      struct out_entry *ret);
+/* For a file that was written, if it has such bits: then 1, and the kernel does not know yet. */
+int out_strip_setid(struct out *o, uint64_t nodeid);
+
+/* Names. Modes carry the permission bits (umask applied by the kernel). 'who' makes it; in a
+ * directory with set-gid its group does not count. */
+int out_mkdir(struct out *o, uint64_t parent, const char *name, mode_t mode,
+	      const struct out_who *who, struct out_entry *ret);
+int out_mknod(struct out *o, uint64_t parent, const char *name, mode_t mode,
+	      const struct out_who *who, struct out_entry *ret);
 int out_symlink(struct out *o, uint64_t parent, const char *name, const char *target,
-		struct out_entry *ret);
+		const struct out_who *who, struct out_entry *ret);
 int out_link(struct out *o, uint64_t nodeid, uint64_t parent, const char *name,
 	     struct out_entry *ret);
 /* Giving up the data takes the store as long as removing the name: it begins when '*ret_late' is
@@ -89,9 +123,9 @@ int out_rename(struct out *o, uint64_t parent, const char *name, uint64_t newpar
 /* Open files. A handle is the node itself; each open and create is matched by one release with the
  * same flags. */
 int out_create(struct out *o, uint64_t parent, const char *name, mode_t mode, int flags,
-	       struct out_entry *ret, struct node **ret_handle);
-int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, struct out_entry *ret,
-		struct node **ret_handle);
+	       const struct out_who *who, struct out_entry *ret, struct node **ret_handle);
+int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, const struct out_who *who,
+		struct out_entry *ret, struct node **ret_handle);
 int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle);
 void out_release(struct out *o, struct node *handle, int flags);
 ssize_t out_read(struct node *handle, void *buf, size_t len, uint64_t off);

@@ -2,8 +2,8 @@
  *
  * Size: of an open file from its cfile; else from the store's state in memory, if it holds any of
  * the file; else computed from the backing size.  Mode: the backing inode's permission bits, unless
- * its sticky bit says that the true ones are in an xattr (doc/format.md section 5).  Owner: always
- * ours.  Times: the backing inode's. */
+ * its sticky bit says that the true ones are in an xattr (doc/format.md section 5).  Owner:
+ * out_owner.c. Times: the backing inode's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -138,8 +138,7 @@ void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 {
 	*ret = *backing;
 	ret->st_mode = n->type | mode_get(o, n, dirfd, stored, backing);
-	ret->st_uid = o->uid;
-	ret->st_gid = o->gid;
+	owner_show(o, ret);
 	ret->st_blksize = 128 * 1024;
 	ret->st_rdev = 0;
 	if (S_ISREG(n->type))
@@ -222,7 +221,9 @@ static int set_by_fd(struct out *o, struct node *n, int fd, const struct out_att
 {
 	int r = 0;
 
-	if (a->valid & OUT_SET_MODE)
+	if (a->valid & OUT_SET_OWNER && fchown(fd, a->uid, a->gid) < 0)
+		r = -errno;
+	if (r == 0 && a->valid & OUT_SET_MODE)
 		r = mode_set(o, n, fd, a->mode);
 	if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) && futimens(fd, ts) < 0)
 		r = -errno;
@@ -257,8 +258,11 @@ static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
 
 		r = fd < 0 ? -errno : set_by_fd(o, n, fd, a, ts);
 	} else {
+		if (a->valid & OUT_SET_OWNER &&
+		    fchownat(p.dirfd, p.s.name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
+			r = -errno;
 		/* glibc reaches the inode itself; symlinks have no mode and say so */
-		if (a->valid & OUT_SET_MODE &&
+		if (r == 0 && a->valid & OUT_SET_MODE &&
 		    fchmodat(p.dirfd, p.s.name, a->mode & MODE_KEPT, AT_SYMLINK_NOFOLLOW) < 0)
 			r = -errno;
 		if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) &&
@@ -270,8 +274,19 @@ static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
 }
 
 /* An inode without name and descriptor: nobody will read it again but by what we answer now. */
-static int set_in_memory(struct node *n, const struct out_attr *a)
+static int set_in_memory(struct out *o, struct node *n, const struct out_attr *a)
 {
+	struct stat st = n->st;
+
+	if (a->valid & OUT_SET_OWNER) {
+		st.st_uid = a->uid;
+		st.st_gid = a->gid;
+		owner_show(o, &st);
+		if (a->uid != OWNER_KEEP)
+			n->st.st_uid = st.st_uid;
+		if (a->gid != OWNER_KEEP)
+			n->st.st_gid = st.st_gid;
+	}
 	if (a->valid & OUT_SET_MODE)
 		n->st.st_mode = n->type | (a->mode & MODE_KEPT);
 	if (a->valid & OUT_SET_MTIME && a->mtime.tv_nsec != UTIME_NOW)
@@ -321,10 +336,10 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
 		r = set_by_place(o, n, a, ts);
 	}
 	if (r == -ENOENT)
-		return set_in_memory(n, a);
+		return set_in_memory(o, n, a);
 	if (r == 0 && a->valid & OUT_SET_MTIME)
 		n->written = false;
-	if (r == 0 && a->valid & OUT_SET_MODE)
+	if (r == 0 && a->valid & (OUT_SET_MODE | OUT_SET_OWNER))
 		note_metadata(o, n);
 	return r;
 }
@@ -337,6 +352,24 @@ static bool nothing_new(const struct node *n, const struct out_attr *a)
 	       n->st.st_mtim.tv_sec == a->mtime.tv_sec && n->st.st_mtim.tv_nsec == a->mtime.tv_nsec;
 }
 
+/* n->mu is held. */
+static int set_locked(struct out *o, struct node *n, const struct out_attr *given)
+{
+	struct out_attr a = *given;
+	int r = 0;
+
+	if (a.valid & OUT_SET_OWNER)
+		r = owner_translate(o, &a);
+	/* The kernel leaves this to us. */
+	if (r == 0 && a.valid & (OUT_SET_OWNER | OUT_SET_STRIP))
+		r = setid_strip(o, n, &a);
+	if (r == 0 && a.valid & OUT_SET_SIZE)
+		r = set_size(o, n, a.size);
+	if (r == 0 && a.valid & (OUT_SET_MODE | OUT_SET_OWNER | OUT_SET_ATIME | OUT_SET_MTIME))
+		r = set_rest(o, n, &a);
+	return r;
+}
+
 int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct stat *ret)
 {
 	struct node *n;
@@ -346,10 +379,6 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 		return r;
 	if (o->p.read_only)
 		return -EROFS;
-	/* One owner, one group: giving a file to oneself is fine, to others is not. */
-	if ((a->valid & OUT_SET_UID && a->uid != o->uid && a->uid != (uid_t)-1) ||
-	    (a->valid & OUT_SET_GID && a->gid != o->gid && a->gid != (gid_t)-1))
-		return -EPERM;
 	if (a->valid & OUT_SET_SIZE && n->dir)
 		return -EISDIR;
 	if (a->valid & OUT_SET_SIZE && !S_ISREG(n->type))
@@ -360,10 +389,7 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 		pthread_mutex_unlock(&n->mu);
 		return 0;
 	}
-	if (a->valid & OUT_SET_SIZE)
-		r = set_size(o, n, a->size);
-	if (r == 0 && a->valid & (OUT_SET_MODE | OUT_SET_ATIME | OUT_SET_MTIME))
-		r = set_rest(o, n, a);
+	r = set_locked(o, n, a);
 	if (r == 0)
 		r = attr_get(o, n, ret);
 	pthread_mutex_unlock(&n->mu);

@@ -26,10 +26,10 @@ struct out {
 	int root_fd;  /* store/t */
 	int links_fd; /* store/l: tails of very long symlinks */
 	dev_t dev;
-	bool holes_exact; /* SEEK_HOLE in the store finds every page that was given back */
-	bool flat;        /* the store has no user xattrs */
-	uid_t uid;
-	gid_t gid;
+	bool holes_exact;     /* SEEK_HOLE in the store finds every page that was given back */
+	bool flat;            /* the store has no user xattrs */
+	struct out_who owner; /* of the volume, in the store */
+	struct out_ids ids;
 	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */
 	struct sides sides;
 	struct hmap notes;
@@ -37,8 +37,8 @@ struct out {
 };
 
 #define MODE_XATTR "user.wfs.m"
-/* Bits that we keep: the permission bits and the sticky bit, never set-id ones. */
-#define MODE_KEPT 01777u
+/* Bits that we keep; on the backing inodes of files and directories never the set-id ones. */
+#define MODE_KEPT 07777u
 
 struct stored {
 	char name[NAME_STORED_SIZE];
@@ -112,6 +112,24 @@ mode_t mode_backing(mode_t type, mode_t mode);
 int mode_set(struct out *o, struct node *n, int fd, mode_t mode);
 /* Would this mode need an xattr in a store that has none? */
 bool mode_refused(const struct out *o, mode_t type, mode_t mode);
+
+/* -- out_owner.c ---------------------------------------------------------- */
+
+#define OWNER_KEEP ((uid_t)-1)
+
+/* From the store's owner to the one shown. */
+void owner_show(const struct out *o, struct stat *st);
+/* The owner to set, from the one shown to the store's; OWNER_KEEP stays. -EPERM: not on this mount.
+ */
+int owner_translate(const struct out *o, struct out_attr *a);
+/* Whose a new inode in 'dir' shall be, in the store; a directory may inherit set-gid. */
+void owner_new(struct out *o, struct node *dir, int dirfd, const struct out_who *who, mode_t type,
+	       struct out_who *ret, mode_t *mode);
+/* Give it to them if it is not theirs already: by 'fd', or if that is -1 by name. Updates 'st'. */
+int owner_give(const struct out *o, const struct out_who *want, int fd, int dirfd,
+	       const char *stored, struct stat *st);
+/* Add to 'a' that the set-id bits go, if there are any; n->mu is held. */
+int setid_strip(struct out *o, struct node *n, struct out_attr *a);
 
 /* -- out.c ---------------------------------------------------------------- */
 

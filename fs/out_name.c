@@ -24,6 +24,7 @@ struct making {
 	struct node *dir;
 	int dirfd;
 	const char *name;
+	const struct out_who *who;
 	struct stored s;
 	struct dentry *d; /* already in the tree, without node */
 	bool charged;
@@ -45,14 +46,14 @@ static void making_end(struct making *m, int r)
 
 /* 'charge': one page and one file; regular files are charged by their cfile. */
 static int making_begin(struct out *o, uint64_t parent, const char *name, uint8_t type, bool charge,
-			struct making *m)
+			const struct out_who *who, struct making *m)
 {
 	struct dentry *old;
 	int r;
 
 	if (o->p.read_only)
 		return -EROFS;
-	*m = (struct making){ .o = o, .name = name };
+	*m = (struct making){ .o = o, .name = name, .who = who };
 	r = dirnode_get(o, parent, &m->dir);
 	if (r < 0)
 		return r;
@@ -120,9 +121,11 @@ static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct n
 {
 	struct out *o = m->o;
 	struct cfile *cf = NULL;
+	struct out_who owner;
 	struct node *n = NULL;
 	int fd, r;
 
+	owner_new(o, m->dir, m->dirfd, m->who, S_IFREG, &owner, &mode);
 	if (mode_refused(o, S_IFREG, mode))
 		return -EOPNOTSUPP;
 	/* Without a dentry: a file without a name. */
@@ -133,6 +136,8 @@ static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct n
 	if (fd < 0)
 		return errno == EEXIST ? -EIO : -errno; /* something that no name decodes to */
 	r = fstat(fd, st) < 0 ? -errno : 0;
+	if (r == 0)
+		r = owner_give(o, &owner, fd, -1, NULL, st);
 	if (r == 0)
 		r = cfile_create(o->p.store, fd, &cf);
 	if (r < 0)
@@ -183,13 +188,13 @@ static int open_existing(struct out *o, uint64_t parent, const char *name, int f
 }
 
 int out_create(struct out *o, uint64_t parent, const char *name, mode_t mode, int flags,
-	       struct out_entry *ret, struct node **ret_handle)
+	       const struct out_who *who, struct out_entry *ret, struct node **ret_handle)
 {
 	struct making m;
 	struct cfile *cf;
 	struct node *n;
 	struct stat st;
-	int r = making_begin(o, parent, name, DT_REG, false, &m);
+	int r = making_begin(o, parent, name, DT_REG, false, who, &m);
 
 	if (r == -EEXIST && !(flags & O_EXCL))
 		return open_existing(o, parent, name, flags, ret, ret_handle);
@@ -208,10 +213,10 @@ int out_create(struct out *o, uint64_t parent, const char *name, mode_t mode, in
 	return r;
 }
 
-int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, struct out_entry *ret,
-		struct node **ret_handle)
+int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, const struct out_who *who,
+		struct out_entry *ret, struct node **ret_handle)
 {
-	struct making m = { .o = o };
+	struct making m = { .o = o, .who = who };
 	struct cfile *cf;
 	struct node *n;
 	struct stat st;
@@ -239,15 +244,20 @@ int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, struct o
 	return r;
 }
 
+/* Neither can be executed, so all bits of the mode are kept as they are. */
 static int make_special(struct making *m, mode_t mode, struct out_entry *ret)
 {
+	struct out_who owner;
 	struct node *n;
 	struct stat st;
 	int r;
 
-	if (mknodat(m->dirfd, m->s.name, (mode & S_IFMT) | (mode & 0777), 0) < 0)
-		return -errno;
+	owner_new(m->o, m->dir, m->dirfd, m->who, mode, &owner, &mode);
+	if (mknodat(m->dirfd, m->s.name, (mode & S_IFMT) | (mode & MODE_KEPT), 0) < 0)
+		return errno == EEXIST ? -EIO : -errno;
 	r = fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == 0)
+		r = owner_give(m->o, &owner, -1, m->dirfd, m->s.name, &st);
 	if (r == 0)
 		r = making_adopt(m, &st, &n);
 	if (r < 0)
@@ -271,17 +281,17 @@ static int mknod_file(struct making *m, mode_t mode, struct out_entry *ret)
 	return 0;
 }
 
-int out_mknod(struct out *o, uint64_t parent, const char *name, mode_t mode, dev_t rdev,
-	      struct out_entry *ret)
+int out_mknod(struct out *o, uint64_t parent, const char *name, mode_t mode,
+	      const struct out_who *who, struct out_entry *ret)
 {
 	bool regular = S_ISREG(mode) || (mode & S_IFMT) == 0;
 	struct making m;
 	int r;
 
-	(void)rdev;
 	if (!regular && !S_ISFIFO(mode) && !S_ISSOCK(mode))
 		return -EPERM; /* no devices here, for nobody */
-	r = making_begin(o, parent, name, regular ? DT_REG : (uint8_t)IFTODT(mode), !regular, &m);
+	r = making_begin(o, parent, name, regular ? DT_REG : (uint8_t)IFTODT(mode), !regular, who,
+			 &m);
 	if (r < 0)
 		return r;
 	r = regular ? mknod_file(&m, mode, ret) : make_special(&m, mode, ret);
@@ -295,10 +305,12 @@ static int make_dir(struct making *m, mode_t mode, struct out_entry *ret)
 	struct out *o = m->o;
 	autoclose int fd = -1;
 	uint8_t id[DIRID_LEN];
+	struct out_who owner;
 	struct node *n = NULL;
 	struct stat st;
 	int r = 0, old;
 
+	owner_new(o, m->dir, m->dirfd, m->who, S_IFDIR, &owner, &mode);
 	if (mode_refused(o, S_IFDIR, mode))
 		return -EOPNOTSUPP;
 	if (mkdirat(m->dirfd, m->s.name, 0700) < 0)
@@ -310,6 +322,8 @@ static int make_dir(struct making *m, mode_t mode, struct out_entry *ret)
 		r = dir_give_id(o, fd, id);
 	if (r == 0 && fstat(fd, &st) < 0)
 		r = -errno;
+	if (r == 0)
+		r = owner_give(o, &owner, fd, -1, NULL, &st);
 	if (r == 0)
 		r = making_adopt(m, &st, &n);
 	if (r == 0) {
@@ -340,10 +354,11 @@ static int make_dir(struct making *m, mode_t mode, struct out_entry *ret)
 	return 0;
 }
 
-int out_mkdir(struct out *o, uint64_t parent, const char *name, mode_t mode, struct out_entry *ret)
+int out_mkdir(struct out *o, uint64_t parent, const char *name, mode_t mode,
+	      const struct out_who *who, struct out_entry *ret)
 {
 	struct making m;
-	int r = making_begin(o, parent, name, DT_DIR, true, &m);
+	int r = making_begin(o, parent, name, DT_DIR, true, who, &m);
 
 	if (r < 0)
 		return r;
@@ -363,14 +378,17 @@ static int make_symlink(struct making *m, const char *target, struct out_entry *
 {
 	char stored[SYMLINK_STORED_SIZE], tail_name[SYMLINK_TAIL_NAME_SIZE];
 	char tail[SYMLINK_STORED_SIZE];
+	struct out_who owner;
 	struct node *n;
 	struct stat st;
+	mode_t mode = 0777;
 	bool has_tail;
 	int r = symlink_encrypt(m->o->p.keys, target, strlen(target), stored, tail_name, tail,
 				&has_tail);
 
 	if (r < 0)
 		return r;
+	owner_new(m->o, m->dir, m->dirfd, m->who, S_IFLNK, &owner, &mode);
 	if (has_tail)
 		r = tail_make(m->o, tail_name, tail);
 	if (r < 0)
@@ -379,6 +397,8 @@ static int make_symlink(struct making *m, const char *target, struct out_entry *
 		r = errno == EEXIST ? -EIO : -errno;
 	else if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
+	if (r == 0)
+		r = owner_give(m->o, &owner, -1, m->dirfd, m->s.name, &st);
 	if (r == 0)
 		r = making_adopt(m, &st, &n);
 	if (r < 0) {
@@ -392,10 +412,10 @@ static int make_symlink(struct making *m, const char *target, struct out_entry *
 }
 
 int out_symlink(struct out *o, uint64_t parent, const char *name, const char *target,
-		struct out_entry *ret)
+		const struct out_who *who, struct out_entry *ret)
 {
 	struct making m;
-	int r = making_begin(o, parent, name, DT_LNK, true, &m);
+	int r = making_begin(o, parent, name, DT_LNK, true, who, &m);
 
 	if (r < 0)
 		return r;
@@ -467,7 +487,7 @@ int out_link(struct out *o, uint64_t nodeid, uint64_t parent, const char *name,
 		return r;
 	if (n->dir)
 		return -EPERM;
-	r = making_begin(o, parent, name, (uint8_t)IFTODT(n->type), false, &m);
+	r = making_begin(o, parent, name, (uint8_t)IFTODT(n->type), false, NULL, &m);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mu);

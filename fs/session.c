@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "fs/setid.h"
 #include "fs/slow.h"
 
 #define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
@@ -55,6 +56,7 @@
 #define K_HANDLE_KILLPRIV_V2 (1u << 28)
 #define K_INIT_EXT           (1u << 30)
 #define K2_DIRECT_IO_MMAP    (1u << 4)
+#define K2_ALLOW_IDMAP       (1u << 8)
 
 struct kernel_in_header {
 	uint32_t len, opcode;
@@ -96,6 +98,7 @@ struct session {
 	atomic_bool stop;
 	atomic_bool init_seen, init_sent;
 	uint32_t offered, offered2;
+	bool idmap; /* wished for */
 	uint64_t bdi_dev;
 	void *layer;
 };
@@ -185,7 +188,7 @@ static void init_edit(struct session *s, struct kernel_init_out *out)
 	out->flags |= (K_PARALLEL_DIROPS | K_HANDLE_KILLPRIV_V2) & s->offered;
 	if (s->offered & K_INIT_EXT) {
 		out->flags |= K_INIT_EXT;
-		out->flags2 |= K2_DIRECT_IO_MMAP & s->offered2;
+		out->flags2 |= (K2_DIRECT_IO_MMAP | (s->idmap ? K2_ALLOW_IDMAP : 0)) & s->offered2;
 	}
 }
 
@@ -336,6 +339,14 @@ bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), 
 	return r == 0;
 }
 
+void session_forget_attr(void *userdata, uint64_t nodeid)
+{
+	const struct session *s = userdata;
+
+	/* A negative offset: no data is touched, so no lock is taken that a request may hold. */
+	(void)fuse_lowlevel_notify_inval_inode(s->se, nodeid, -1, 0);
+}
+
 /* -- workers -----------------------------------------------------------------
  *
  * One of them listens, the others wait for its place.  Short requests the listener serves itself
@@ -409,6 +420,7 @@ static void serve_one(struct worker *w, const struct fuse_buf *buf)
 	uint64_t begin;
 
 	memcpy(&h, buf->mem, MIN(sizeof(h), buf->size));
+	setid_look(buf->mem, buf->size);
 	begin = now_ns();
 	if (is_long(buf, h.opcode) || begin < s->slow_until ||
 	    (s->backlog && !is_async(h.opcode) && more_waiting(s)))
@@ -514,6 +526,7 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	s->fd = fd;
 	s->layer = p->layer;
 	s->bdi_dev = p->bdi_dev;
+	s->idmap = p->idmap;
 	s->spin_score = SPIN_SCORE_ONE;
 	s->ended = eventfd(0, EFD_CLOEXEC);
 	s->se = fuse_session_new(&args, p->ops, sizeof(*p->ops), s);
@@ -526,6 +539,20 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	}
 	*ret = s;
 	return 0;
+}
+
+bool session_will_idmap(void *userdata)
+{
+	const struct session *s = userdata;
+
+	return s->idmap && s->offered2 & K2_ALLOW_IDMAP;
+}
+
+bool session_idmapped(const struct session *s)
+{
+	while (!atomic_load(&s->init_sent) && atomic_load(&s->running) > 0)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	return s->idmap && s->offered2 & K2_ALLOW_IDMAP;
 }
 
 int session_ended_fd(const struct session *s)

@@ -21,6 +21,7 @@ struct session_params {
 	unsigned workers;
 	uint64_t bdi_dev; /* st_dev of the mount if its readahead and dirty limits shall be
 			   * tuned (as root), else 0 */
+	bool idmap;       /* idmapped mounts of it may be made (Linux 6.12) */
 };
 
 /* Takes ownership of 'fd' in every case and starts serving. */
@@ -37,8 +38,16 @@ void session_end(struct session *s, unsigned wait_ms);
  * called. */
 bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), void *arg);
 
+/* Have the kernel ask for the attributes of this inode again. */
+void session_forget_attr(void *userdata, uint64_t nodeid);
+
 /* What operations work on: 'userdata' is what libfuse hands them. */
 void *session_layer(void *userdata);
+
+/* Did the kernel agree to idmapped mounts of this one? Waits for its first message. */
+bool session_idmapped(const struct session *s);
+/* The same for the init operations: what the kernel offers and session_params ask for. */
+bool session_will_idmap(void *userdata);
 
 /* For the init operations of the two layers. 'cached_writes': the kernel gathers writes. */
 void session_configure(struct fuse_conn_info *conn, bool cached_writes, bool auto_invalidate);

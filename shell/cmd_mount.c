@@ -227,7 +227,11 @@ const struct opt_command cmd_mount = {
 	.summary = "show the outputs and datasets in the clear on the host",
 	.description =
 		"Mounts the workspace on the empty directory DIR: DIR/workspace holds the outputs, "
-		"to read and write, DIR/datasets the datasets, read-only. Unprivileged users need "
+		"to read and write, DIR/datasets the datasets, read-only. Mounted by root, owners, "
+		"groups and modes are those of each file and hold for all users; mounted by "
+		"another "
+		"user, everything is that user's and chown to others is refused. Unprivileged "
+		"users need "
 		"fusermount3 (package fuse3). Runs that start later use the same view; while "
 		"private "
 		"runs are going on, mounting is refused.",

@@ -138,7 +138,7 @@ static int make_plan(struct run *run, struct err *err)
 		.tty = run->tty,
 	};
 	struct plan_workspace *w;
-	uint64_t uid = 0, gid = 0;
+	uint64_t uid = 0, gid = 0, volume_uid = 0, volume_gid = 0;
 	int r;
 
 	host_facts((const char *const *)environ, &host);
@@ -155,6 +155,10 @@ static int make_plan(struct run *run, struct err *err)
 		r = json_get_u64(run->session, "outer_gid", &gid, err);
 	if (r < 0)
 		return err_set(err, -EPROTO, "the daemon of '%s' gave no usable session.", run->ws);
+	w->mapped = json_get_u64(run->session, "volume_uid", &volume_uid, NULL) == 0 &&
+		    json_get_u64(run->session, "volume_gid", &volume_gid, NULL) == 0;
+	w->volume_uid = (uid_t)volume_uid;
+	w->volume_gid = (gid_t)volume_gid;
 	w->userns_fd = run->ns[0];
 	w->mntns_fd = run->ns[1];
 	w->outer_uid = (uid_t)uid;

@@ -589,7 +589,7 @@ class Workspace:
                     lambda n: os.readlink(os.path.join(self.path, "store", "l", n)), path)
                 yield "symlink", where, {"target": target}
             else:
-                yield "special", where, {"mode": stat.S_IFMT(st.st_mode) | self.mode(path, st)}
+                yield "special", where, {"mode": st.st_mode}
 
     def read_regular(self, path, where, st):
         seen = self.links.get((st.st_dev, st.st_ino))
