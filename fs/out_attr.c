@@ -403,7 +403,7 @@ static int readlink_tail(struct out *o, const char *name, char tail[static SYMLI
 	ssize_t n = readlinkat(o->links_fd, name, tail, SYMLINK_STORED_SIZE - 1);
 
 	if (n < 0)
-		return errno == ENOENT ? -EIO : -errno;
+		return errno == ENOENT || errno == EINVAL ? -EBADMSG : -errno;
 	tail[n] = '\0';
 	return 0;
 }
