@@ -81,8 +81,11 @@ static inline struct sim_file *sim_find(struct sim *s, int fd)
 
 	fstat(fd, &st);
 	for (size_t i = 0; i < s->n; i++) {
-		if (s->f[i].ino == st.st_ino)
+		if (s->f[i].ino != st.st_ino)
+			continue;
+		if (!s->f[i].unlinked || st.st_nlink == 0)
 			return &s->f[i];
+		s->f[i].ino = 0; /* the number was given to another file */
 	}
 	if (s->n == SIM_FILES)
 		abort();

@@ -102,7 +102,8 @@ static inline int kit_store_open(struct kit *k)
 	return r;
 }
 
-static inline void kit_start(struct kit *k, uint8_t suite, uint32_t ring, const struct store_io *io)
+static inline void kit_begin(struct kit *k, uint8_t suite, uint32_t ring, bool pad,
+			     const struct store_io *io)
 {
 	struct err err = { 0 };
 
@@ -112,6 +113,7 @@ static inline void kit_start(struct kit *k, uint8_t suite, uint32_t ring, const 
 	if (!mkdtemp(k->dir) || quota_new(0, 0, &k->quota) < 0)
 		exit(99);
 	kit_params(k, suite, io);
+	k->p.pad = pad;
 	k->dirfd = open(k->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store_create(k->dirfd, &k->p, ring, &err) < 0) {
 		fprintf(stderr, "store_create: %s\n", err.text);
@@ -121,6 +123,11 @@ static inline void kit_start(struct kit *k, uint8_t suite, uint32_t ring, const 
 	kit_open_dir(k);
 	if (kit_store_open(k) < 0)
 		exit(99);
+}
+
+static inline void kit_start(struct kit *k, uint8_t suite, uint32_t ring, const struct store_io *io)
+{
+	kit_begin(k, suite, ring, false, io);
 }
 
 static inline int kit_close(struct kit *k)
