@@ -62,9 +62,16 @@ static int reseal(struct cfile *f, uint64_t b, uint32_t len)
 	return r;
 }
 
-static void tell(struct recovery *rc, const struct findings *fi, uint64_t old, uint64_t size,
-		 const char *path)
+static void tell(struct recovery *rc, const struct findings *fi, const struct head *h,
+		 uint64_t size, const char *path)
 {
+	uint64_t old = h->size, known = fi->mapped;
+
+	for (size_t i = 0; i < fi->lost.len; i++)
+		known += fi->lost.v[i].end - fi->lost.v[i].start;
+	if (known < h->mapped)
+		store_log(rc->s, "recovery: %s: %llu blocks that the header counts are holes", path,
+			  (unsigned long long)(h->mapped - known));
 	if (size != old)
 		store_log(rc->s,
 			  "recovery: %s: %llu bytes at the end were not durable: cut to %llu", path,
@@ -129,7 +136,7 @@ static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path)
 	if (r == 0 &&
 	    (size != f->h.size || fi.lost.len || fi.past || fi.too_long ||
 	     fi.mapped != f->h.mapped || f->backing != blockmap_backing_size(size, rc->s->p.pad))) {
-		tell(rc, &fi, f->h.size, size, path);
+		tell(rc, &fi, &f->h, size, path);
 		r = repair(rc, f, &fi, size);
 	}
 	findings_clear(&fi);

@@ -174,7 +174,7 @@ static uint8_t *slurp(const char *place, size_t *ret_len)
 	return b;
 }
 
-static void put(const char *place, const uint8_t *bytes, size_t len)
+static inline void put(const char *place, const uint8_t *bytes, size_t len)
 {
 	char path[1600];
 	int fd;
@@ -276,6 +276,16 @@ static void unmake(void)
 			free(items[i].bytes[v]), items[i].bytes[v] = NULL;
 	free(log_bytes[0]);
 	free(log_bytes[1]);
+}
+
+static inline void exchange(uint8_t *a, uint8_t *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = a[i];
+
+		a[i] = b[i];
+		b[i] = c;
+	}
 }
 
 /* -- campaigns ------------------------------------------------------------ */

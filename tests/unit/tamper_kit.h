@@ -394,6 +394,8 @@ static inline enum outcome tk_judge(const struct tk *k, struct item *it, const u
 
 	if (size == it->size[1] && tk_is(it, 1, got, 0, size))
 		return RIGHT;
+	if (size == 0)
+		return CUT_OFF;
 	if (size != it->size[1])
 		worst = size == it->size[0] ? OLDER : CUT_OFF;
 	for (uint64_t off = 0; off < size; off += BLOCK_SIZE) {

@@ -35,16 +35,6 @@ static size_t page_len(const struct item *it, size_t p)
 	return left < BLOCK_SIZE ? left : BLOCK_SIZE;
 }
 
-static void exchange(uint8_t *a, uint8_t *b, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = a[i];
-
-		a[i] = b[i];
-		b[i] = c;
-	}
-}
-
 static void page(struct item *it, struct item *partner, size_t p)
 {
 	size_t pages = (it->len[1] + BLOCK_SIZE - 1) / BLOCK_SIZE, len = page_len(it, p), other;
