@@ -158,6 +158,7 @@ static int do_status(struct work *w, struct answer *a, struct err *err)
 	json_object_set_new(a->j, "mounts", mounts);
 	json_object_set_new(a->j, "datasets", dataset_rows(d));
 	json_object_set_new(a->j, "open_files", json_integer(out_open_files(d->out)));
+	json_object_set_new(a->j, "requests", mounts_requests(d));
 	json_object_set_new(a->j, "messages", msglog_last(d->log));
 	return 0;
 }

@@ -77,6 +77,8 @@ void mounts_end(struct fsd *d);
 /* The id that code shall have on the host when we are root; false: no second id here. */
 bool payload_id(const uint8_t vol_id[static 16], uid_t *ret);
 bool has_sessions(const struct fsd *d);
+/* opcodes.c: what the kernel asked of the workspace's mount so far: {"lookup":12,..}. */
+json_t *mounts_requests(const struct fsd *d);
 
 /* -- control.c ------------------------------------------------------------ */
 

@@ -1,9 +1,7 @@
 #include "fs/session.h"
 
-#define FUSE_USE_VERSION 314
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse_lowlevel.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,50 +18,18 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "fs/setid.h"
-#include "fs/slow.h"
+#include "fs/session_int.h"
 
 #define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
-#define MAX_WORKERS 8
 #define REQUEST_MAX (1024 * 1024)
 
-/* How long the listener looks for the next request before it sleeps. */
-#define SPIN_NS 30000u
-/* Looking again succeeds always: 1; it is done while it does half the time. */
-#define SPIN_SCORE_ONE 65536u
-#define SPIN_SCORE_MIN (SPIN_SCORE_ONE / 2)
-#define SPIN_RETRY     64u
-/* A read(2) this fast found a request waiting. */
-#define QUEUED_NS 2500u
-/* A short request that took longer than this met a slow disk, and for so long we expect more. */
-#define SLOW_NS        500000u
-#define SLOW_MEMORY_NS 100000000u
-
 /* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
-#define LONG_BYTES           32768u
-#define OPCODE_FORGET        2u
-#define OPCODE_READ          15u
-#define OPCODE_WRITE         16u
-#define OPCODE_RELEASE       18u
-#define OPCODE_RELEASEDIR    29u
-#define OPCODE_FSYNC         20u
-#define OPCODE_FSYNCDIR      30u
-#define OPCODE_BATCH_FORGET  42u
-#define OPCODE_FALLOCATE     43u
-#define OPCODE_LSEEK         46u
 #define OPCODE_INIT          26u
 #define K_PARALLEL_DIROPS    (1u << 18)
 #define K_HANDLE_KILLPRIV_V2 (1u << 28)
 #define K_INIT_EXT           (1u << 30)
 #define K2_DIRECT_IO_MMAP    (1u << 4)
 #define K2_ALLOW_IDMAP       (1u << 8)
-
-struct kernel_in_header {
-	uint32_t len, opcode;
-	uint64_t unique, nodeid;
-	uint32_t uid, gid, pid;
-	uint16_t extlen, padding;
-};
 
 struct kernel_init_in {
 	uint32_t major, minor, max_readahead, flags, flags2;
@@ -77,31 +43,7 @@ struct kernel_init_out {
 	uint32_t flags2, max_stack_depth;
 	uint16_t request_timeout, unused[11];
 };
-_Static_assert(sizeof(struct kernel_in_header) == 40, "kernel layout");
 _Static_assert(sizeof(struct kernel_init_out) == 64, "kernel layout");
-
-struct session {
-	struct fuse_session *se;
-	int fd;
-	int ended;             /* eventfd */
-	pthread_mutex_t place; /* of the listener; guards the next ones */
-	bool backlog;          /* the last request was waiting already */
-	bool awake;            /* the listener did not give up yet */
-	bool nonblock;         /* state of the descriptor */
-	uint32_t spin_score;   /* moving average: how often looking again succeeded */
-	uint32_t spin_skipped;
-	uint64_t slow_until;
-	pthread_t threads[MAX_WORKERS];
-	unsigned nthreads;
-	atomic_uint running;
-	atomic_uint helpers; /* detached threads that still use this */
-	atomic_bool stop;
-	atomic_bool init_seen, init_sent;
-	uint32_t offered, offered2;
-	bool idmap; /* wished for */
-	uint64_t bdi_dev;
-	void *layer;
-};
 
 /* -- INIT ----------------------------------------------------------------- */
 
@@ -194,76 +136,12 @@ static void init_edit(struct session *s, struct kernel_init_out *out)
 
 /* -- I/O ------------------------------------------------------------------ */
 
-static inline void cpu_pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#else
-	atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/* A program that works on files sends its next request some microseconds after the last answer.
- * While that is so and a CPU is free, looking again for that long is cheaper for both sides than
- * going to sleep and being woken; when it mostly fails (the program thinks, or has no CPU of its
- * own because of us) it is a waste, and is only tried again now and then. */
-static bool spin_pays(struct session *s)
-{
-	return s->spin_score >= SPIN_SCORE_MIN || ++s->spin_skipped % SPIN_RETRY == 0;
-}
-
-static void set_nonblock(struct session *s, bool on)
-{
-	if (s->nonblock != on && fcntl(s->fd, F_SETFL, on ? O_NONBLOCK : 0) == 0)
-		s->nonblock = on;
-}
-
-/* Until 'until' or a request. */
-static ssize_t read_spinning(struct session *s, void *buf, size_t len)
-{
-	uint64_t end;
-	ssize_t n;
-
-	set_nonblock(s, true);
-	n = read(s->fd, buf, len);
-	s->backlog = n > 0;
-	if (n >= 0 || errno != EAGAIN)
-		return n;
-	end = now_ns() + SPIN_NS;
-	do {
-		for (int i = 0; i < 20; i++)
-			cpu_pause();
-		n = read(s->fd, buf, len);
-	} while (n < 0 && errno == EAGAIN && now_ns() < end);
-	s->spin_score += (n > 0 ? SPIN_SCORE_ONE : 0) / 16 - s->spin_score / 16;
-	return n;
-}
-
+/* The descriptor does not block: -EAGAIN, nothing is waiting. */
 static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct session *s = userdata;
-	ssize_t n = -1;
-	uint64_t begin;
+	ssize_t n = read(fd, buf, len);
 
-	(void)fd;
-	errno = EAGAIN;
-	if (s->awake && spin_pays(s))
-		n = read_spinning(s, buf, len);
-	if (n < 0 && errno == EAGAIN) {
-		set_nonblock(s, false);
-		begin = now_ns();
-		n = read(s->fd, buf, len);
-		s->backlog = n > 0 && now_ns() - begin < QUEUED_NS; /* it did not sleep */
-	}
-	s->awake = n > 0;
 	if (n > 0 && !atomic_load_explicit(&s->init_seen, memory_order_relaxed))
 		init_remember(s, buf, (size_t)n);
 	return n;
@@ -347,127 +225,6 @@ void session_forget_attr(void *userdata, uint64_t nodeid)
 	(void)fuse_lowlevel_notify_inval_inode(s->se, nodeid, -1, 0);
 }
 
-/* -- workers -----------------------------------------------------------------
- *
- * One of them listens, the others wait for its place.  Short requests the listener serves itself
- * and listens on; before a longer one, or when more requests wait already, it gives the place away.
- * So a program that does one thing after the other meets one awake thread and no hand-over, and one
- * that does many things at once has all of them. */
-
-struct worker {
-	struct session *s;
-	bool listening;
-};
-
-static void place_take(struct worker *w)
-{
-	pthread_mutex_lock(&w->s->place);
-	w->listening = true;
-}
-
-static void place_give(void *arg)
-{
-	struct worker *w = arg;
-
-	if (w->listening) {
-		w->listening = false;
-		pthread_mutex_unlock(&w->s->place);
-	}
-}
-
-/* The start of READ and WRITE requests, after the header. */
-struct kernel_io_in {
-	uint64_t fh, offset;
-	uint32_t size;
-};
-
-/* Requests that move much data or wait for the disk. */
-static bool is_long(const struct fuse_buf *buf, uint32_t opcode)
-{
-	struct kernel_io_in io;
-
-	if (opcode == OPCODE_WRITE)
-		return buf->size > LONG_BYTES;
-	if (opcode == OPCODE_READ && buf->size >= sizeof(struct kernel_in_header) + sizeof(io)) {
-		memcpy(&io, (const char *)buf->mem + sizeof(struct kernel_in_header), sizeof(io));
-		return io.size > LONG_BYTES;
-	}
-	return opcode == OPCODE_FSYNC || opcode == OPCODE_FSYNCDIR || opcode == OPCODE_FALLOCATE ||
-	       opcode == OPCODE_LSEEK;
-}
-
-/* Requests whose sender does not wait: they are short, and nobody is kept waiting. */
-static bool is_async(uint32_t opcode)
-{
-	return opcode == OPCODE_FORGET || opcode == OPCODE_BATCH_FORGET ||
-	       opcode == OPCODE_RELEASE || opcode == OPCODE_RELEASEDIR;
-}
-
-/* One request at a time may be here already when we look for it: its sender was faster than our way
- * back.  Two are from two senders. */
-static bool more_waiting(const struct session *s)
-{
-	struct pollfd p = { .fd = s->fd, .events = POLLIN };
-
-	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
-}
-
-/* Serve a request as listener, or give the place away first. */
-static void serve_one(struct worker *w, const struct fuse_buf *buf)
-{
-	struct session *s = w->s;
-	struct kernel_in_header h = { 0 };
-	uint64_t begin;
-
-	memcpy(&h, buf->mem, MIN(sizeof(h), buf->size));
-	setid_look(buf->mem, buf->size);
-	begin = now_ns();
-	if (is_long(buf, h.opcode) || begin < s->slow_until ||
-	    (s->backlog && !is_async(h.opcode) && more_waiting(s)))
-		place_give(w);
-	fuse_session_process_buf(s->se, buf);
-	if (!w->listening)
-		return;
-	/* The store's disk is slow just now: work side by side for a while. */
-	if (now_ns() - begin > SLOW_NS)
-		s->slow_until = begin + SLOW_MEMORY_NS;
-}
-
-static void *worker_main(void *arg)
-{
-	struct session *s = arg;
-	struct worker w = { .s = s };
-	struct fuse_buf buf = { 0 };
-
-	slow_hook = place_give;
-	slow_hook_arg = &w;
-	for (;;) {
-		int r;
-
-		if (!w.listening)
-			place_take(&w);
-		if (atomic_load(&s->stop) || fuse_session_exited(s->se))
-			break;
-		r = fuse_session_receive_buf(s->se, &buf);
-		if (r == -EINTR || r == -EAGAIN)
-			continue;
-		if (r <= 0) { /* unmounted or aborted: so it is for the others */
-			fuse_session_exit(s->se);
-			break;
-		}
-		serve_one(&w, &buf);
-	}
-	place_give(&w);
-	free(buf.mem);
-	if (atomic_fetch_sub(&s->running, 1) == 1) {
-		uint64_t one = 1;
-		ssize_t n = write(s->ended, &one, sizeof(one));
-
-		(void)n; /* cannot fail: the counter is far from full */
-	}
-	return NULL;
-}
-
 static void on_wake(int sig)
 {
 	(void)sig;
@@ -484,7 +241,7 @@ static int workers_start(struct session *s, unsigned n)
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
 	atomic_store(&s->running, n);
 	for (; s->nthreads < n; s->nthreads++) {
-		int r = pthread_create(&s->threads[s->nthreads], NULL, worker_main, s);
+		int r = pthread_create(&s->threads[s->nthreads], NULL, session_worker, s);
 
 		if (r != 0 && s->nthreads == 0) {
 			pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -527,8 +284,8 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	s->layer = p->layer;
 	s->bdi_dev = p->bdi_dev;
 	s->idmap = p->idmap;
-	s->spin_score = SPIN_SCORE_ONE;
 	s->ended = eventfd(0, EFD_CLOEXEC);
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	s->se = fuse_session_new(&args, p->ops, sizeof(*p->ops), s);
 	fuse_opt_free_args(&args);
 	if (s->ended >= 0 && s->se && fuse_session_custom_io(s->se, &session_io, fd) == 0)
@@ -553,6 +310,12 @@ bool session_idmapped(const struct session *s)
 	while (!atomic_load(&s->init_sent) && atomic_load(&s->running) > 0)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	return s->idmap && s->offered2 & K2_ALLOW_IDMAP;
+}
+
+void session_counts(const struct session *s, uint64_t ret[static SESSION_OPCODES])
+{
+	for (size_t i = 0; i < SESSION_OPCODES; i++)
+		ret[i] = atomic_load_explicit(&s->counts[i], memory_order_relaxed);
 }
 
 int session_ended_fd(const struct session *s)

@@ -26,6 +26,9 @@ struct session_params {
 
 /* Takes ownership of 'fd' in every case and starts serving. */
 int session_start(int fd, const struct session_params *p, struct session **ret, struct err *err);
+/* Requests read so far, by the kernel's opcode; the last one also counts what is beyond. */
+#define SESSION_OPCODES 64u
+void session_counts(const struct session *s, uint64_t ret[static SESSION_OPCODES]);
 /* Readable once the kernel side is gone (unmounted, aborted) and all workers ended. */
 int session_ended_fd(const struct session *s);
 /* Wait up to 'wait_ms' for the kernel side to go by itself (its last writes are still served), then
