@@ -103,7 +103,8 @@ static int lock_read(int wsfd, char sock[static 64], pid_t *ret_pid)
 
 static int socket_connect(const char *name, int *ret)
 {
-	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	/* One that is stopped accepts nobody: to connect to it must not take forever. */
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	size_t len = strlen(name);
 
@@ -113,6 +114,8 @@ static int socket_connect(const char *name, int *ret)
 	if (connect(fd, (struct sockaddr *)&sa,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) < 0)
 		return errno == ECONNREFUSED || errno == EAGAIN ? -ENOTCONN : -errno;
+	if (fcntl(fd, F_SETFL, 0) < 0)
+		return -errno;
 	*ret = take_fd(&fd);
 	return 0;
 }

@@ -35,15 +35,17 @@ static int connect_own(const char *name)
 
 	if (fd < 0)
 		return -errno;
+	/* Before connecting: a daemon that is stopped accepts nobody, and holds up only this long.
+	 */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
+		return -errno;
 	memcpy(sa.sun_path + 1, name, NAME_LEN);
 	if (connect(fd, (struct sockaddr *)&sa,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + NAME_LEN)) < 0)
 		return -errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.uid != geteuid())
 		return -EPERM;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0)
-		return -errno;
 	return take_fd(&fd);
 }
 
