@@ -1,16 +1,16 @@
 /* Power cuts in the recorded life of a workspace: many states that the disk may be left in, each
  * opened, mended and compared with what was promised.
  *
- *   crash_check [--seed N] [--count N] [--only N] [--keep] [--lie] [--own] [--scratch DIR]
+ *   crash_check [--seed N] [--count N] [--only N] [--keep] [--lie] [--own] [--whole] [--scratch
+ * DIR]
  *               [--database PROGRAM] PLACE
  *
  * PLACE holds ws/ (whose keys open the states), before/, inodes, trace and journal: see
  * tests/lib/crash.py.  Exit code 1 when a state broke a promise. */
+#include "tests/crash/check.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,388 +18,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "fs/cfile.h"
-#include "fs/name.h"
-#include "fs/out.h"
-#include "fs/quota.h"
-#include "fs/store.h"
-#include "fs/store_io.h"
 #include "fs/volume.h"
 #include "keys/secret.h"
-#include "tests/crash/disk.h"
-#include "tests/crash/model.h"
-
-struct check {
-	struct volume *vol;
-	struct disk *disk;
-	struct model *model;
-	char scratch[512], dir[600], dump[600];
-	bool keep;
-	FILE *ask, *answer; /* the program that looks at databases */
-
-	/* One state. */
-	struct store *store;
-	struct quota *quota;
-	struct out *out;
-	int fd;
-	unsigned number, complaints, lines;
-	uint64_t at;
-	bool quiet_expected; /* second opening */
-	bool *met;           /* by number of the model's path */
-
-	unsigned states, lost, unreadable, emptied, mended;
-};
-
-static void complain(struct check *c, const char *path, const char *why)
-{
-	if (c->complaints++ < 5)
-		fprintf(stderr, "state %u, before record %llu: /%s: %s\n", c->number,
-			(unsigned long long)c->at, path, why);
-	if (strncmp(why, "lost", 4) == 0)
-		c->lost++;
-	else
-		c->unreadable++;
-}
-
-static void on_line(void *ctx, const char *line)
-{
-	struct check *c = ctx;
-
-	if (getenv("CRASH_VERBOSE"))
-		fprintf(stderr, "  %s\n", line);
-	c->emptied += strstr(line, "never synced") != NULL;
-	c->mended += strstr(line, "were not durable") != NULL;
-	if (strstr(line, "damaged:") || strstr(line, "left out") || strstr(line, "id is missing") ||
-	    c->quiet_expected)
-		complain(c, "", line);
-}
-
-/* -- the state as a store ------------------------------------------------- */
-
-static int no_sync(void *ctx, int fd)
-{
-	return 0;
-}
-
-/* The state lives in memory, or need not outlive us. */
-static struct store_io io_without_syncs(void)
-{
-	struct store_io io = store_io_system;
-
-	io.fdatasync = io.fsync = io.syncfs = no_sync;
-	return io;
-}
-
-static int open_state(struct check *c)
-{
-	static struct store_io io;
-	struct store_params sp = { 0 };
-	struct out_params op = { 0 };
-	struct err err = { 0 };
-	int r;
-
-	io = io_without_syncs();
-	c->fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (c->fd < 0 || quota_new(0, 0, &c->quota) < 0)
-		return -EIO;
-	volume_store_params(c->vol, &sp);
-	sp.quota = c->quota;
-	sp.io = &io;
-	sp.log = on_line;
-	sp.log_ctx = c;
-	r = store_open(c->fd, &sp, &c->store, &err);
-	if (r == 0) {
-		op = (struct out_params){ .store = c->store,
-					  .quota = c->quota,
-					  .keys = volume_name_keys(c->vol),
-					  .flat = volume_flat(c->vol),
-					  .log = on_line,
-					  .log_ctx = c };
-		r = out_new(&op, &c->out, &err);
-	}
-	if (r < 0)
-		complain(c, "", err.text);
-	return r;
-}
-
-static void close_state(struct check *c)
-{
-	struct err err = { 0 };
-
-	out_free(c->out);
-	c->out = NULL;
-	if (c->store && store_close(c->store, &err) < 0)
-		complain(c, "", err.text);
-	c->store = NULL;
-	quota_free(c->quota);
-	c->quota = NULL;
-	close(c->fd);
-}
-
-/* -- looking at everything ------------------------------------------------ */
-
-static void dump_file(struct check *c, const char *path, const uint8_t *data, uint64_t size)
-{
-	char to[4096];
-	const char *name = strrchr(path, '/');
-	int fd;
-
-	snprintf(to, sizeof(to), "%s/%s", c->dump, name ? name + 1 : path);
-	fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size) {
-		fprintf(stderr, "%s: %s\n", to, strerror(errno));
-		exit(2);
-	}
-	close(fd);
-}
-
-static void look_at_file(struct check *c, const char *path, uint64_t nodeid, uint64_t size,
-			 struct found *f, uint8_t **ret_buf)
-{
-	struct node *h;
-	uint8_t *buf = *ret_buf = malloc(size + 4096);
-	ssize_t n;
-	int r = out_open(c->out, nodeid, O_RDONLY, &h);
-
-	if (r < 0) {
-		complain(c, path, strerror(-r));
-		return;
-	}
-	n = out_read(h, buf, size + 4096, 0);
-	if (n < 0)
-		complain(c, path, strerror((int)-n));
-	else if ((uint64_t)n != size)
-		complain(c, path, "its size is not what can be read");
-	out_release(c->out, h, O_RDONLY);
-	f->data = buf;
-	f->size = n < 0 ? 0 : (uint64_t)n;
-}
-
-static void judge(struct check *c, const char *path, const struct found *f)
-{
-	const char *why;
-
-	for (unsigned i = 0; i < model_paths(c->model); i++) {
-		if (strcmp(model_path(c->model, i), path) == 0)
-			c->met[i] = true;
-	}
-	why = model_is_free(c->model, path) ? NULL : model_check(c->model, path, f);
-	if (why)
-		complain(c, path, why);
-}
-
-static void look_at(struct check *c, const char *path, const struct out_entry *e)
-{
-	char target[4097];
-	uint8_t *buf = NULL;
-	struct found f = { 0 };
-	int r;
-
-	if (S_ISREG(e->st.st_mode)) {
-		f.type = 'f';
-		look_at_file(c, path, e->nodeid, (uint64_t)e->st.st_size, &f, &buf);
-		if (model_is_free(c->model, path))
-			dump_file(c, path, buf, f.size);
-	} else if (S_ISLNK(e->st.st_mode)) {
-		f.type = 'l';
-		r = out_readlink(c->out, e->nodeid, target, sizeof(target));
-		if (r < 0)
-			complain(c, path, strerror(-r));
-		f.data = (const uint8_t *)target;
-		f.size = r < 0 ? 0 : strlen(target);
-	} else {
-		f.type = S_ISDIR(e->st.st_mode) ? 'd' : 's';
-	}
-	judge(c, path, &f);
-	free(buf);
-}
-
-static void walk(struct check *c, const char *path, uint64_t nodeid)
-{
-	struct out_dirit it;
-	struct out_dirent d;
-	struct out_entry e;
-	char *below = malloc(4096);
-	int r = out_dir_begin(c->out, nodeid, 0, &it);
-
-	if (r < 0) {
-		complain(c, path, "the directory cannot be listed");
-		free(below);
-		return;
-	}
-	/* One after the other: the directory is locked while it is listed. */
-	struct {
-		char name[256];
-	} *names = NULL;
-	size_t n = 0, cap = 0;
-
-	while (out_dir_next(&it, &d)) {
-		if (d.is_dot)
-			continue;
-		if (n == cap)
-			names = realloc(names, (cap = cap ? cap * 2 : 16) * sizeof(*names));
-		snprintf(names[n++].name, sizeof(names[0].name), "%s", d.name);
-	}
-	out_dir_end(&it);
-	for (size_t i = 0; i < n; i++) {
-		snprintf(below, 4096, "%s%s%s", path, *path ? "/" : "", names[i].name);
-		r = out_lookup(c->out, nodeid, names[i].name, &e);
-		if (r < 0) {
-			complain(c, below, strerror(-r));
-			continue;
-		}
-		look_at(c, below, &e);
-		if (S_ISDIR(e.st.st_mode))
-			walk(c, below, e.nodeid);
-		out_forget(c->out, e.nodeid, 1);
-	}
-	free(names);
-	free(below);
-}
-
-/* -- the quota's sums ----------------------------------------------------- */
-
-static struct check *counting;
-static uint64_t count_bytes, count_files;
-static struct {
-	uint64_t ino[1024];
-	size_t n;
-} linked;
-
-static bool counted_before(const struct stat *st)
-{
-	if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
-		return false;
-	for (size_t i = 0; i < linked.n; i++) {
-		if (linked.ino[i] == st->st_ino)
-			return true;
-	}
-	if (linked.n < 1024)
-		linked.ino[linked.n++] = st->st_ino;
-	return false;
-}
-
-static int count_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	struct cfile_stat cs;
-	int fd;
-
-	if (ftw->level == 0 || name_is_sidecar(path + ftw->base) || counted_before(st))
-		return 0;
-	count_files++;
-	count_bytes += QUOTA_PAGE;
-	if (!S_ISREG(st->st_mode))
-		return 0;
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0 && cfile_peek(counting->store, fd, &cs) == 0)
-		count_bytes += quota_file_bytes(cs.mapped) - QUOTA_PAGE;
-	if (fd >= 0)
-		close(fd);
-	return 0;
-}
-
-static void recount(struct check *c)
-{
-	struct quota_usage u;
-	char tree[700], why[200];
-
-	counting = c;
-	count_bytes = count_files = linked.n = 0;
-	snprintf(tree, sizeof(tree), "%s/t", c->dir);
-	nftw(tree, count_one, 32, FTW_PHYS);
-	quota_get(c->quota, &u);
-	if (u.bytes == count_bytes && u.files == count_files)
-		return;
-	snprintf(why, sizeof(why), "the quota says %llu bytes, %llu files; there are %llu and %llu",
-		 (unsigned long long)u.bytes, (unsigned long long)u.files,
-		 (unsigned long long)count_bytes, (unsigned long long)count_files);
-	complain(c, "", why);
-}
-
-/* -- one state ------------------------------------------------------------ */
-
-static int rm_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static void remove_dir(const char *dir)
-{
-	nftw(dir, rm_one, 32, FTW_DEPTH | FTW_PHYS);
-}
-
-/* The database in the dump, as another program sees it. */
-static void check_database(struct check *c)
-{
-	uint64_t least, most, n;
-	char line[512];
-
-	model_transactions(c->model, &least, &most);
-	fprintf(c->ask, "%s\n", c->dump);
-	fflush(c->ask);
-	if (!fgets(line, sizeof(line), c->answer)) {
-		fprintf(stderr, "the program that looks at databases has ended\n");
-		exit(2);
-	}
-	line[strcspn(line, "\n")] = '\0';
-	if (strncmp(line, "ok ", 3) != 0) {
-		complain(c, "database", line);
-		return;
-	}
-	n = strtoull(line + 3, NULL, 10);
-	if (n < least || n > most) {
-		snprintf(line, sizeof(line), "lost: %llu transactions, expected %llu to %llu",
-			 (unsigned long long)n, (unsigned long long)least,
-			 (unsigned long long)most);
-		complain(c, "database", line);
-	}
-}
-
-static void look_at_all(struct check *c)
-{
-	const struct found nothing = { 0 };
-
-	memset(c->met, 0, model_paths(c->model) * sizeof(*c->met));
-	if (c->ask) {
-		remove_dir(c->dump);
-		mkdir(c->dump, 0700);
-	}
-	walk(c, "", 1);
-	for (unsigned i = 0; i < model_paths(c->model); i++) {
-		if (!c->met[i])
-			judge(c, model_path(c->model, i), &nothing);
-	}
-	recount(c);
-	if (c->ask)
-		check_database(c);
-}
-
-static void check_state(struct check *c, uint64_t rnd)
-{
-	c->complaints = 0;
-	if (mkdir(c->dir, 0700) < 0) {
-		fprintf(stderr, "%s: %s\n", c->dir, strerror(errno));
-		exit(2);
-	}
-	disk_build(c->disk, c->dir, &rnd);
-	c->states++;
-	if (open_state(c) == 0)
-		look_at_all(c);
-	close_state(c);
-	/* Clean now, and the same again. */
-	c->quiet_expected = true;
-	if (c->complaints == 0 && open_state(c) == 0)
-		look_at_all(c);
-	if (c->store)
-		close_state(c);
-	c->quiet_expected = false;
-	if (!c->keep || c->complaints == 0)
-		remove_dir(c->dir);
-	else
-		fprintf(stderr, "kept: %s\n", c->dir);
-}
-
-/* -- all ------------------------------------------------------------------ */
 
 struct options {
 	uint64_t seed;
@@ -497,9 +117,9 @@ static const char *in_place(const struct options *o, const char *name)
 
 static int usage(void)
 {
-	fprintf(stderr,
-		"usage: crash_check [--seed N] [--count N] [--only N] [--keep] [--lie] [--own] "
-		"[--scratch DIR] [--database PROGRAM] PLACE\n");
+	fprintf(stderr, "usage: crash_check [--seed N] [--count N] [--only N] [--keep] [--lie] "
+			"[--own] [--whole] "
+			"[--scratch DIR] [--database PROGRAM] PLACE\n");
 	return 2;
 }
 
@@ -514,6 +134,7 @@ static int parse(int argc, char **argv, struct options *o, struct check *c)
 		{ "keep", no_argument, NULL, 'k' },
 		{ "lie", no_argument, NULL, 'l' },
 		{ "own", no_argument, NULL, 'w' },
+		{ "whole", no_argument, NULL, 'a' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int opt;
@@ -535,6 +156,8 @@ static int parse(int argc, char **argv, struct options *o, struct check *c)
 			o->lie = true;
 		else if (opt == 'w')
 			o->own = true;
+		else if (opt == 'a')
+			c->whole = true;
 		else
 			return usage();
 	}
@@ -552,7 +175,7 @@ int main(int argc, char **argv)
 	if (parse(argc, argv, &o, &c) != 0)
 		return 2;
 	secret_setup(NULL);
-	if (volume_open(in_place(&o, "ws"), &unlock, &c.vol, &err) < 0) {
+	if (!c.whole && volume_open(in_place(&o, "ws"), &unlock, &c.vol, &err) < 0) {
 		fprintf(stderr, "%s\n", err.text);
 		return 2;
 	}
@@ -565,7 +188,7 @@ int main(int argc, char **argv)
 	make_scratch(&c, &o);
 	start_database(&c, o.database);
 	run(&c, &o);
-	remove_dir(c.dump);
+	check_remove(c.dump);
 	rmdir(c.scratch);
 	printf("%u states of %llu records: %u lost, %u unreadable; %u files emptied, %u mended\n",
 	       c.states, (unsigned long long)disk_records(c.disk), c.lost, c.unreadable, c.emptied,

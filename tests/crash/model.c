@@ -14,6 +14,8 @@ struct file {
 	uint8_t *now;
 	uint64_t *may;
 	uint64_t size, least, most, cap;
+	unsigned modes[64]; /* that it had */
+	unsigned nmodes, sure_mode;
 };
 
 /* What a name stands for, after one call. */
@@ -121,8 +123,25 @@ static void may_punch(struct file *f, uint64_t off, uint64_t len)
 	}
 }
 
+static void may_chmod(struct file *f, unsigned mode)
+{
+	if (f->nmodes == 64)
+		disk_die("too many modes of one file");
+	f->modes[f->nmodes++] = mode;
+}
+
+static bool has_mode(const struct file *f, unsigned mode)
+{
+	for (unsigned i = f->sure_mode; i < f->nmodes; i++) {
+		if (f->modes[i] == mode)
+			return true;
+	}
+	return false;
+}
+
 static void now_durable(struct file *f)
 {
+	f->sure_mode = f->nmodes ? f->nmodes - 1 : 0;
 	f->least = f->most = f->size;
 	for (uint64_t i = 0; i < f->cap; i++)
 		f->may[i] = UINT64_C(1) << f->now[i];
@@ -256,7 +275,9 @@ static bool is(const struct line *l, const char *op)
 /* From now on it may have happened. */
 static void begins(struct model *m, const struct line *l, uint32_t call)
 {
-	if (is(l, "create") && file_of(m, l->w[2]))
+	if (is(l, "create"))
+		may_chmod(file_of(m, l->w[2]), 0644);
+	if (is(l, "create"))
 		bind(m, l->w[1],
 		     (struct binding){ .type = 'f', .file = (uint32_t)num(l, 2), .call = call });
 	else if (is(l, "link"))
@@ -274,6 +295,8 @@ static void begins(struct model *m, const struct line *l, uint32_t call)
 		may_rename(m, l->w[1], l->w[2], call);
 	else if (is(l, "write"))
 		may_write(file_of(m, l->w[1]), num(l, 2), num(l, 3), (uint8_t)num(l, 4));
+	else if (is(l, "chmod"))
+		may_chmod(file_of(m, l->w[1]), (unsigned)num(l, 2));
 	else if (is(l, "cut"))
 		may_cut(file_of(m, l->w[1]), num(l, 2));
 	else if (is(l, "punch"))
@@ -397,6 +420,10 @@ static const char *check_content(const struct file *f, const struct found *found
 		snprintf(why, sizeof(why), "lost: its size is %llu, not %llu to %llu",
 			 (unsigned long long)found->size, (unsigned long long)f->least,
 			 (unsigned long long)f->most);
+		return why;
+	}
+	if (!has_mode(f, found->mode)) {
+		snprintf(why, sizeof(why), "lost: its mode is %o", found->mode);
 		return why;
 	}
 	for (uint64_t i = 0; i < found->size; i++) {

@@ -23,6 +23,7 @@ void model_transactions(const struct model *m, uint64_t *ret_least, uint64_t *re
  * content, for a symlink its target. NULL, or what is wrong with it. */
 struct found {
 	char type;
+	unsigned mode; /* permission bits */
 	const uint8_t *data;
 	uint64_t size;
 };

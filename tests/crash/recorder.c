@@ -168,6 +168,26 @@ SHOWN ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
 	return done;
 }
 
+/* Settings and keys are written with it; so are sockets and pipes, which are no files. */
+SHOWN ssize_t write(int fd, const void *buf, size_t len)
+{
+	REAL(ssize_t, "write", int, const void *, size_t);
+	struct iovec iov = { (void *)buf, len };
+	struct stat st;
+	ssize_t done;
+	off_t off;
+
+	if (!head || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return real(fd, buf, len);
+	begin();
+	off = lseek(fd, 0, SEEK_CUR);
+	done = real(fd, buf, len);
+	if (done > 0 && off >= 0)
+		record_write(fd, &iov, 1, off, done);
+	end();
+	return done;
+}
+
 SHOWN int ftruncate64(int fd, off64_t len)
 {
 	REAL(int, "ftruncate64", int, off64_t);
@@ -373,6 +393,11 @@ SHOWN int renameat2(int from, const char *old, int to, const char *name, unsigne
 		       old, name, NULL, 0);
 	end();
 	return r;
+}
+
+SHOWN int renameat(int from, const char *old, int to, const char *name)
+{
+	return renameat2(from, old, to, name, 0);
 }
 
 /* The daemon shall do what it does where each inode is synced on its own. */

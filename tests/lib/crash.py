@@ -20,6 +20,7 @@ class Place:
         self.files = []
         self.numbers = itertools.count(1)
         self.counter = None
+        os.umask(0o022)
         os.makedirs(self.mnt)
         settings = {"path": self.ws, "cipher": cipher, "pad": pad, "ring_pages": ring}
         r = subprocess.run([f"{BUILD}/fs/sbxfsd", "init"], input=json.dumps(settings), text=True,
@@ -48,9 +49,11 @@ class Place:
                     time.sleep(0.01)
         raise SystemExit("the workspace is still served")
 
-    def record(self, own=False):
-        """Mount with the recorder; what is there now is durable. 'own': see tests/crash/disk.h."""
-        store, before = f"{self.ws}/store", f"{self.dir}/before"
+    def record(self, own=False, whole=False):
+        """Mount with the recorder; what is there now is durable. 'own': see tests/crash/disk.h.
+        'whole': the workspace with its keys and settings, and not its store alone."""
+        store, before = self.ws if whole else f"{self.ws}/store", f"{self.dir}/before"
+        self.options = [*(["--own"] if own else []), *(["--whole"] if whole else [])]
         subprocess.run(["cp", "-a", "--sparse=always", store, before], check=True)
         with open(f"{self.dir}/inodes", "w") as f:
             f.write(f"{os.lstat(store).st_ino} \n")
@@ -79,10 +82,15 @@ class Place:
     # -- the journal ------------------------------------------------------
 
     def call(self, fn, *words):
+        return self.call_both(fn, words)
+
+    def call_both(self, fn, *calls):
+        """One call that is several things."""
         before = self.records()
         r = fn()
-        line = f"{before} {self.records()}\t" + "\t".join(str(w) for w in words) + "\n"
-        self.lines.append(line)
+        after = self.records()
+        for words in calls:
+            self.lines.append(f"{before} {after}\t" + "\t".join(str(w) for w in words) + "\n")
         return r
 
     def free(self, path):
@@ -132,12 +140,25 @@ class File:
         self.p, self.path, self.number, self.fd = place, path, number, fd
         self.size = 0
         self.value = number * 7 % 62
+        self.dsync = False
 
     def write(self, off, n):
         self.value = self.value % 62 + 1
         data = bytes([self.value]) * n
-        self.p.call(lambda: os.pwrite(self.fd, data, off), "write", self.number, off, n, self.value)
+        words = "write", self.number, off, n, self.value
+        if self.dsync:
+            self.p.call_both(lambda: os.pwrite(self.fd, data, off), words, ("fsync", self.number))
+        else:
+            self.p.call(lambda: os.pwrite(self.fd, data, off), *words)
         self.size = max(self.size, off + n)
+
+    def store(self, memory, off, n):
+        """Through a mapping."""
+        self.value = self.value % 62 + 1
+
+        def put():
+            memory[off:off + n] = bytes([self.value]) * n
+        self.p.call(put, "write", self.number, off, n, self.value)
 
     def append(self, n):
         self.write(self.size, n)
@@ -155,6 +176,9 @@ class File:
                 raise OSError(ctypes.get_errno(), "fallocate")
         self.p.call(punch, "punch", self.number, off, n)
 
+    def chmod(self, mode):
+        self.p.call(lambda: os.fchmod(self.fd, mode), "chmod", self.number, mode)
+
     def fsync(self, data_only=False):
         self.p.call(lambda: (os.fdatasync if data_only else os.fsync)(self.fd), "fsync", self.number)
 
@@ -162,9 +186,12 @@ class File:
         os.close(self.fd)
         self.fd = -1
 
-    def open(self, truncate=False):
+    def open(self, truncate=False, dsync=False):
+        self.dsync = dsync
+
         def opened():
-            return os.open(self.p.at(self.path), os.O_RDWR | (os.O_TRUNC if truncate else 0))
+            return os.open(self.p.at(self.path), os.O_RDWR | (os.O_TRUNC if truncate else 0) |
+                           (os.O_DSYNC if dsync else 0))
         if truncate:
             self.fd = self.p.call(opened, "cut", self.number, 0)
             self.size = 0
@@ -174,6 +201,6 @@ class File:
 
 def check(place, *options):
     """Runs crash_check: (exit code, last line, all of its output)."""
-    r = subprocess.run([CHECKER, *map(str, options), place.dir], capture_output=True, text=True)
+    r = subprocess.run([CHECKER, *place.options, *map(str, options), place.dir], capture_output=True, text=True)
     last = r.stdout.strip().splitlines()[-1] if r.stdout.strip() else r.stderr.strip()
     return r.returncode, last, r.stdout + r.stderr

@@ -1,5 +1,5 @@
 """What programs do to files: each workload is a function of a recorded Place and a generator."""
-import os, sqlite3, threading
+import mmap, os, sqlite3, subprocess, threading
 
 
 def append(p, rng):
@@ -12,7 +12,7 @@ def append(p, rng):
             f.fsync(rng.random() < 0.5)
         if rng.random() < 0.1:
             f.close()
-            f.open()
+            f.open(dsync=rng.random() < 0.3)
 
 
 def overwrite(p, rng):
@@ -28,6 +28,42 @@ def overwrite(p, rng):
         else:
             f.write(rng.randrange(f.size), rng.randrange(1, 3000))
         if rng.random() < 0.4:
+            f.fsync(rng.random() < 0.5)
+
+
+def mapped(p, rng):
+    """Through a shared mapping, synced by msync and fsync."""
+    f = p.create("map")
+    f.write(0, 30 * 4096 + 77)
+    f.fsync()
+    memory = mmap.mmap(f.fd, f.size)
+    for _ in range(100):
+        off = rng.randrange(f.size - 1)
+        f.store(memory, off, min(f.size - off, rng.choice((1, 50, 3000, 9000))))
+        if rng.random() < 0.3:
+            p.call(memory.flush, "fsync", f.number)
+        elif rng.random() < 0.1:
+            f.fsync()
+    memory.close()
+
+
+def large(p, rng):
+    """Past the first tag pages, with holes; rewritten by so much that the file is retired."""
+    files = [p.create(f"big{i}") for i in range(2)]
+    for n in range(14):
+        f = rng.choice(files)
+        what = rng.random()
+        if what < 0.4:
+            f.append(rng.randrange(1, 900000))
+        elif what < 0.7:
+            for _ in range(10):
+                f.write(rng.randrange(4 << 20), rng.randrange(1, 9000))
+        else:
+            f.close()
+            f.open(truncate=True)
+            for _ in range(5):
+                f.append(1 << 20)
+        if rng.random() < 0.6:
             f.fsync(rng.random() < 0.5)
 
 
@@ -97,7 +133,9 @@ def rewrite(p, rng):
     for _ in range(160):
         f = rng.choice(files)
         what = rng.random()
-        if what < 0.5:
+        if what < 0.1:
+            f.chmod(rng.choice((0o644, 0o600, 0o400, 0o200, 0o000, 0o755, 0o666)))
+        elif what < 0.5:
             f.write(rng.randrange(1 + min(f.size, 150000)), rng.randrange(1, 12000))
         elif what < 0.65:
             f.cut(rng.randrange(1 + f.size))
@@ -174,4 +212,28 @@ def sqlite_delete(p, rng):
     sqlite(p, rng, "delete")
 
 
-WORKLOADS = (append, overwrite, sqlite_wal, sqlite_delete, replace, trees, rewrite, truncate, crowd)
+def settings(p, rng):
+    """Settings and key slots change while files are written."""
+    f = p.create("file")
+
+    def sbxctl(*args):
+        r = subprocess.run(["sbxctl", *args], capture_output=True, text=True)
+        if r.returncode != 0:
+            raise SystemExit(f"sbxctl {args}: {r.stderr}")
+        return r.stdout
+    slots = []
+    for n in range(1, 26):
+        f.append(rng.randrange(1, 9000))
+        if rng.random() < 0.3:
+            f.fsync()
+        p.call(lambda: sbxctl("set", p.ws, f"quota={n + 63}M"), "commit", n + 63)
+        if rng.random() < 0.3:
+            sbxctl("key", "recovery", p.ws)
+            slots = [line.split()[0] for line in sbxctl("key", "list", p.ws).splitlines()
+                     if line.startswith("recovery-")]
+        elif slots and rng.random() < 0.5:
+            sbxctl("key", "remove", p.ws, slots.pop())
+
+
+WORKLOADS = (append, overwrite, mapped, sqlite_wal, sqlite_delete, replace, trees, rewrite, truncate,
+             crowd, large, settings)
