@@ -5,7 +5,7 @@
  * is held" and pass within milliseconds.  So opening is a loop: ask, start, ask again, until it
  * answers or a deadline passes.  A lock file left by a killed daemon names a socket that nobody
  * holds (the kernel frees both), so it is no obstacle. */
-#include "fs/client.h"
+#include "fs/client_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,6 @@
 #include "base/str.h"
 #include "config.h"
 
-#define MESSAGE_MAX   65536
 #define LOCK_FILE_MAX 4096
 #define OPEN_WAIT_MS  15000
 #define HELLO_WAIT_S  60 /* it may be syncing for another */
@@ -56,8 +55,7 @@ static void sleep_ms(unsigned ms)
 	nanosleep(&ts, NULL);
 }
 
-/* A reply that says no carries the daemon's own code and sentence. */
-static int reply_check(const json_t *reply, struct err *err)
+int fsc_reply_check(const json_t *reply, struct err *err)
 {
 	const char *text = "the daemon answered with an error.";
 	uint64_t code = EIO;
@@ -213,7 +211,7 @@ int fsc_daemon_path(char *ret, size_t size)
 	return access(ret, X_OK) < 0 ? -errno : 0;
 }
 
-static int daemon_path(char *ret, size_t size, struct err *err)
+int fsc_daemon_must(char *ret, size_t size, struct err *err)
 {
 	int r = fsc_daemon_path(ret, size);
 
@@ -222,7 +220,7 @@ static int daemon_path(char *ret, size_t size, struct err *err)
 	return 0;
 }
 
-static _Noreturn void exec_daemon(const char *path, char *const *argv)
+_Noreturn void fsc_exec(const char *path, char *const *argv)
 {
 	sigset_t none;
 
@@ -248,7 +246,7 @@ static int spawn_detached(const char *path, char *const *argv, int keep_fd)
 			_exit(grandchild < 0 ? 1 : 0);
 		if (fcntl(keep_fd, F_SETFD, 0) < 0)
 			_exit(127);
-		exec_daemon(path, argv);
+		fsc_exec(path, argv);
 	}
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
@@ -295,7 +293,7 @@ static int daemon_start(const struct fsc_options *o, char sock[static 64], int *
 	size_t nfds;
 	ssize_t n;
 
-	r = daemon_path(path, sizeof(path), err);
+	r = fsc_daemon_must(path, sizeof(path), err);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
@@ -312,7 +310,7 @@ static int daemon_start(const struct fsc_options *o, char sock[static 64], int *
 		return err_set(err, -EIO, "the daemon of '%s' ended before it was ready.", o->ws);
 	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
 	if (r == 0)
-		r = reply_check(reply, err);
+		r = fsc_reply_check(reply, err);
 	if (r == 0 && (json_get_str(reply, "socket", &name, NULL) < 0 || strlen(name) >= 64))
 		r = err_set(err, -EPROTO, "the daemon sent an answer that is not understood.");
 	if (r < 0)
@@ -335,18 +333,35 @@ static int open_ws(const char *ws, int *ret, struct err *err)
 	return 0;
 }
 
+static json_t *lock_text(int wsfd)
+{
+	autofree char *text = NULL;
+	json_t *j;
+	size_t len;
+
+	if (fd_read_file(wsfd, "lock", LOCK_FILE_MAX, &text, &len, NULL) < 0 ||
+	    json_parse(text, len, "lock", &j, NULL) < 0)
+		return NULL;
+	return j;
+}
+
+/* By sbxctl fsck: that may take hours, and waiting would be silent. */
+static bool being_checked(int wsfd)
+{
+	autojson json_t *j = lock_text(wsfd);
+
+	return json_is_true(json_object_get(j, "check"));
+}
+
 /* A lock file with a process and no socket: the store is being mended after a crash, which takes as
  * long as it takes. */
 static bool being_opened(int wsfd, const char *ws, bool *told)
 {
-	autofree char *text = NULL;
-	autojson json_t *j = NULL;
+	autojson json_t *j = lock_text(wsfd);
 	uint64_t pid = 0;
-	size_t len;
 
-	if (fd_read_file(wsfd, "lock", LOCK_FILE_MAX, &text, &len, NULL) < 0 ||
-	    json_parse(text, len, "lock", &j, NULL) < 0 || json_object_get(j, "socket") ||
-	    json_get_u64(j, "pid", &pid, NULL) < 0 || kill((pid_t)pid, 0) < 0)
+	if (!j || json_object_get(j, "socket") || json_get_u64(j, "pid", &pid, NULL) < 0 ||
+	    kill((pid_t)pid, 0) < 0)
 		return false;
 	if (!*told)
 		log_print(LOG_NOTE,
@@ -377,6 +392,8 @@ int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 		if (r == 0)
 			r = connect_named(sock, o->ws, ret, err);
 		if (r == 0 || (r != -EBUSY && r != -ENOTCONN))
+			return r;
+		if (r == -EBUSY && being_checked(wsfd))
 			return r;
 		/* Another holds the lock and is starting or leaving: ask again. */
 		if (now_ms() >= deadline && !being_opened(wsfd, o->ws, &told))
@@ -423,7 +440,7 @@ static int call_receive(struct fsc *c, json_t **ret, int *fds, size_t *nfds, str
 		return err_set(err, -ENOTCONN, "the daemon ended while it was asked.");
 	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
 	if (r == 0)
-		r = reply_check(reply, err);
+		r = fsc_reply_check(reply, err);
 	if (r < 0) {
 		close_all(fds, *nfds);
 		*nfds = 0;
@@ -479,97 +496,4 @@ int fsc_kill(struct fsc *c)
 	if (c->pidfd < 0)
 		return -ESRCH;
 	return syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) < 0 ? -errno : 0;
-}
-
-/* -- one-shot commands of sbxfsd ------------------------------------------ */
-
-/* fds[0], fds[1]: become stdin and stdout; pass_fd >= 0 becomes descriptor 3. */
-static _Noreturn void exec_command(const char *path, char *const *argv, const int fds[static 2],
-				   int pass_fd)
-{
-	/* Out of the way of 0, 1 and 3 first: any of them may be any number. */
-	int in = fcntl(fds[0], F_DUPFD_CLOEXEC, 10), out = fcntl(fds[1], F_DUPFD_CLOEXEC, 10);
-	int pass = pass_fd < 0 ? -1 : fcntl(pass_fd, F_DUPFD_CLOEXEC, 10);
-
-	if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0)
-		_exit(127);
-	if (pass_fd >= 0 && (pass < 0 || dup2(pass, 3) < 0))
-		_exit(127);
-	exec_daemon(path, argv);
-}
-
-static int read_report(int fd, json_t **ret, struct err *err)
-{
-	autofree char *buf = malloc(MESSAGE_MAX);
-	autojson json_t *reply = NULL;
-	ssize_t n = buf ? fd_read_full(fd, buf, MESSAGE_MAX) : -ENOMEM;
-	int r;
-
-	if (n < 0)
-		return err_set(err, (int)n, "read the report of sbxfsd");
-	if (n == 0)
-		return err_set(err, -EIO, "sbxfsd ended without a report.");
-	r = json_parse(buf, (size_t)n, "the report of sbxfsd", &reply, err);
-	if (r == 0)
-		r = reply_check(reply, err);
-	if (r == 0)
-		*ret = take_ptr(reply);
-	return r;
-}
-
-static int run_command(const char *verb, const char *input, int pass_fd, json_t **ret,
-		       struct err *err)
-{
-	char path[4096];
-	const char *argv[] = { path, verb, pass_fd >= 0 ? "--passphrase-fd" : NULL, "3", NULL };
-	int in[2], out[2], r, status;
-	pid_t child;
-
-	r = daemon_path(path, sizeof(path), err);
-	if (r < 0)
-		return r;
-	if (pipe2(in, O_CLOEXEC) < 0)
-		return err_set(err, -errno, "start '%s'", path);
-	if (pipe2(out, O_CLOEXEC) < 0) {
-		close_all(in, 2);
-		return err_set(err, -errno, "start '%s'", path);
-	}
-	child = fork();
-	if (child == 0)
-		exec_command(path, (char *const *)argv, (int[]){ in[0], out[1] }, pass_fd);
-	close(in[0]);
-	close(out[1]);
-	if (child < 0)
-		r = err_set(err, -errno, "start '%s'", path);
-	/* Settings are far smaller than a pipe: this neither blocks nor, sbxfsd reading them before
-	 * it can fail, meets a closed pipe. */
-	if (r == 0 && input)
-		r = fd_write_full(in[1], input, strlen(input));
-	close(in[1]);
-	if (r == 0)
-		r = read_report(out[0], ret, err);
-	close(out[0]);
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	return r;
-}
-
-int fsc_init(json_t *settings, int pass_fd, json_t **ret, struct err *err)
-{
-	autofree char *text = settings ? json_canonical(settings) : NULL;
-
-	json_decref(settings);
-	if (!text || strlen(text) > MESSAGE_MAX)
-		return err_set(err, -EINVAL, "the settings are missing or too large.");
-	return run_command("init", text, pass_fd, ret, err);
-}
-
-int fsc_identity(json_t **ret, struct err *err)
-{
-	return run_command("identity", NULL, -1, ret, err);
-}
-
-int fsc_ciphers(json_t **ret, struct err *err)
-{
-	return run_command("ciphers", NULL, -1, ret, err);
 }

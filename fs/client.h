@@ -49,5 +49,19 @@ int fsc_identity(json_t **ret, struct err *err);
  * milliseconds. */
 int fsc_ciphers(json_t **ret, struct err *err);
 
+/* The check of a workspace that nobody serves ("sbxfsd fsck"). */
+struct fsc_check {
+	const char *ws;
+	const char *passphrase_file, *recovery_file;
+	bool repair, quick;
+	bool progress; /* send progress messages, after a first count */
+	/* Each message of fs/fsck.h; borrowed for the call. */
+	void (*message)(void *ctx, const json_t *message);
+	void *ctx;
+};
+/* '*ret' is the summary.  -EINTR: a signal with a handler came, the check was ended; nothing is
+ * half done then.  -EBUSY: somebody serves the workspace, or another process holds it. */
+int fsc_check(const struct fsc_check *o, json_t **ret, struct err *err);
+
 /* Where sbxfsd is: beside us in a build tree, else the configured libexecdir. */
 int fsc_daemon_path(char *ret, size_t size);

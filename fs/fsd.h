@@ -100,3 +100,8 @@ int serve(const struct serve_options *o);
 /* Say on the ready descriptor and to ourselves: {"ok":true,...} or the error. */
 json_t *reply_ok(void);
 json_t *reply_error(int code, const struct err *err);
+
+/* -- fsck_main.c ----------------------------------------------------------- */
+
+/* "sbxfsd fsck ..": argv[0] is the verb. Returns the exit code of the program. */
+int cmd_fsck(int argc, char **argv);

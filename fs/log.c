@@ -91,6 +91,14 @@ static bool read_slot(struct store *s, int slot, struct state *ret)
 	return key && state_open(page, key, s->p.vol_id, ret) == 0;
 }
 
+void log_check_slots(struct store *s, bool ret_ok[static 2])
+{
+	struct state st;
+
+	for (int i = 0; i < 2; i++)
+		ret_ok[i] = read_slot(s, i, &st);
+}
+
 int log_open(struct store *s, struct err *err)
 {
 	struct log *l = &s->log;

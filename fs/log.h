@@ -57,6 +57,8 @@ struct log {
 struct store_params;
 struct err;
 int log_create(int dirfd, const struct store_params *p, uint32_t ring, struct err *err);
+/* Which of the two state slots verify. */
+void log_check_slots(struct store *s, bool ret_ok[static 2]);
 /* Read the state slots of s->log_fd and set the log up. */
 int log_open(struct store *s, struct err *err);
 void log_destroy(struct store *s);

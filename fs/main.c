@@ -4,6 +4,7 @@
  *   sbxfsd serve [--ready-fd N] [--passphrase-file F] [--recovery-file F] [--foreground] -- WS
  *   sbxfsd init [--passphrase-fd N]     settings as JSON on stdin, report as JSON on stdout
  *   sbxfsd identity                     report as JSON on stdout
+ *   sbxfsd fsck [..] -- WS              the check, fs/fsck_main.c
  *   sbxfsd ciphers                      what each cipher does here, as JSON on stdout
  *   sbxfsd holder                       internal: fs/holder.h */
 #include <errno.h>
@@ -285,6 +286,8 @@ int main(int argc, char **argv)
 		return cmd_identity();
 	if (strcmp(argv[1], "ciphers") == 0)
 		return cmd_ciphers();
+	if (strcmp(argv[1], "fsck") == 0)
+		return cmd_fsck(argc - 1, argv + 1);
 	if (strcmp(argv[1], "holder") == 0)
 		return holder_main();
 	return usage();

@@ -49,6 +49,9 @@ int dirid_open(const struct name_keys *k, const uint8_t *in, size_t len,
 	       uint8_t dirid[static DIRID_LEN]); /* -EBADMSG */
 void dirid_new(uint8_t dirid[static DIRID_LEN]); /* random */
 
+/* A mode that the backing inode cannot have: LE16 (doc/format.md section 5.6). */
+#define MODE_XATTR "user.wfs.m"
+
 /* Symlink targets, 1..4095 bytes.  'stored' (at most 4095 characters) is the backing target.  For
  * targets over 3031 bytes a tail is needed: backing symlink l/TAIL_NAME -> TAIL; then *ret_tail is
  * true and tail_name, tail are filled. */

@@ -36,7 +36,6 @@ struct out {
 	bool notes_full; /* too many to remember: any may be */
 };
 
-#define MODE_XATTR "user.wfs.m"
 /* Bits that we keep; on the backing inodes of files and directories never the set-id ones. */
 #define MODE_KEPT 07777u
 

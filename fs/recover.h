@@ -40,6 +40,9 @@ struct recovery {
 int recover_read_log(struct recovery *rc);
 /* Bring the batches of this file home. Returns 1 when there were any. */
 int recover_apply(struct recovery *rc, struct cfile *f);
+/* What that would make of the file, without doing it: the header of its last batch is taken over,
+ * 'covered' receives the blocks that its batches name. Returns 1 when there are any. Any thread. */
+int recover_overlay(const struct recovery *rc, struct cfile *f, struct ranges *covered);
 
 /* recover_file.c: step 3 to 5 for one file; 'path' is for the log lines. */
 int recover_mend(struct recovery *rc, struct cfile *f, const uint8_t *page0, const char *path);

@@ -139,11 +139,12 @@ static int apply_record(struct cfile *f, const struct record *rec, uint32_t *pos
 	return r;
 }
 
-static int apply_batch(struct cfile *f, const struct found *at, struct batch *b)
+static int apply_batch(struct cfile *f, struct found *at, struct batch *b, void *arg)
 {
 	uint32_t pos = at->pos;
 	int r;
 
+	at->met = true;
 	r = read_batch(f->s, at->pos, at->seq, b);
 	if (r == 0)
 		r = examine_image(f->s, b->image, &f->h, f->key);
@@ -156,30 +157,66 @@ static int apply_batch(struct cfile *f, const struct found *at, struct batch *b)
 	return r;
 }
 
-int recover_apply(struct recovery *rc, struct cfile *f)
+/* The first batch of this file, or where it would be. */
+static size_t first_of(const struct recovery *rc, const uint8_t file_id[static FILE_ID_LEN])
 {
-	autofree struct batch *b = NULL;
 	size_t lo = 0, hi = rc->n;
-	int r = 0, any = 0;
 
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
-		if (memcmp(rc->v[mid].file_id, f->h.file_id, FILE_ID_LEN) < 0)
+		if (memcmp(rc->v[mid].file_id, file_id, FILE_ID_LEN) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	for (; lo < rc->n && r == 0; lo++) {
-		if (memcmp(rc->v[lo].file_id, f->h.file_id, FILE_ID_LEN) != 0)
+	return lo;
+}
+
+typedef int (*batch_fn)(struct cfile *f, struct found *at, struct batch *b, void *arg);
+
+/* For each batch of the file that is not dead, in order. Returns 1 when there were any. */
+static int for_batches(const struct recovery *rc, struct cfile *f, batch_fn fn, void *arg)
+{
+	uint8_t id[FILE_ID_LEN];
+	autofree struct batch *b = NULL;
+	int r = 0, any = 0;
+
+	memcpy(id, f->h.file_id, FILE_ID_LEN);
+	for (size_t i = first_of(rc, id); i < rc->n && r == 0; i++) {
+		if (memcmp(rc->v[i].file_id, id, FILE_ID_LEN) != 0)
 			break;
-		if (rc->v[lo].dead)
+		if (rc->v[i].dead)
 			continue;
 		if (!b)
 			b = malloc(sizeof(*b));
-		r = b ? apply_batch(f, &rc->v[lo], b) : -ENOMEM;
-		rc->v[lo].met = true;
+		r = b ? fn(f, &rc->v[i], b, arg) : -ENOMEM;
 		any = 1;
 	}
 	return r < 0 ? r : any;
+}
+
+int recover_apply(struct recovery *rc, struct cfile *f)
+{
+	return for_batches(rc, f, apply_batch, NULL);
+}
+
+static int overlay_batch(struct cfile *f, struct found *at, struct batch *b, void *arg)
+{
+	struct ranges *covered = arg;
+	int r;
+
+	r = read_batch(f->s, at->pos, at->seq, b);
+	if (r == 0)
+		r = examine_image(f->s, b->image, &f->h, f->key);
+	if (r == 0 && (b->flags & BATCH_CUT))
+		r = ranges_add(covered, b->cut, BLOCK_LIMIT);
+	for (uint32_t i = 0; i < b->nrec && r == 0; i++)
+		r = ranges_add(covered, b->rec[i].block, b->rec[i].block + b->rec[i].count);
+	return r;
+}
+
+int recover_overlay(const struct recovery *rc, struct cfile *f, struct ranges *covered)
+{
+	return for_batches(rc, f, overlay_batch, covered);
 }

@@ -197,6 +197,8 @@ int store_open(int store_dirfd, const struct store_params *p, struct store **ret
 	r = log_open(s, err);
 	if (r == 0 && s->log.st.clean)
 		r = begin_clean(s, err);
+	else if (r == 0 && p->inspect)
+		s->epoch = s->log.st.epoch + 1; /* recovery may have begun before it was cut off */
 	else if (r == 0 && p->read_only)
 		r = err_set(err, -EROFS,
 			    "the workspace was not closed and must be mended first, which needs "

@@ -21,6 +21,7 @@ struct store_params {
 	uint32_t keygen;       /* generation for new headers and the log */
 	uint64_t conf_counter; /* of the opened config; store_open() checks it against the state */
 	bool read_only;        /* no write of any kind, no recovery: refuses an unclean store */
+	bool inspect;          /* with read_only, for a check: takes an unclean store as it is */
 
 	/* Keys, 32 bytes each in guarded memory, borrowed for the store's life.
 	 * head_key() returns NULL for a generation that is not known. */

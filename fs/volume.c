@@ -37,7 +37,7 @@ void volume_close(struct volume *v)
 		return;
 	/* Emptied, so that nobody asks a process that is gone.  Never removed: two daemons could
 	 * then hold locks on two files of that name. */
-	if (v->locked && !v->read_only && ftruncate(v->lockfd, 0) < 0) {
+	if (v->announced && ftruncate(v->lockfd, 0) < 0) {
 		/* A stale line is harmless: the lock itself is what counts. */
 	}
 	for (int *fd = (int[]){ v->lockfd, v->keysfd, v->dirfd, -2 }; *fd != -2; fd++)
@@ -89,6 +89,12 @@ static int busy(const struct volume *v, struct err *err)
 	if (fd_read_file(v->dirfd, WS_LOCK, 4096, &text, &len, NULL) == 0 &&
 	    json_parse(text, len, WS_LOCK, &j, NULL) == 0)
 		json_get_u64(j, "pid", &pid, NULL);
+	if (pid && json_is_true(json_object_get(j, "check")))
+		return err_set(
+			err, -EBUSY,
+			"workspace '%s' is being checked by process %llu (sbxctl fsck): wait "
+			"for it to end.",
+			v->path, (unsigned long long)pid);
 	if (pid == 0)
 		return err_set(err, -EBUSY,
 			       "workspace '%s' is in use by another process: wait for it to end, "
@@ -137,9 +143,11 @@ int volume_announce(struct volume *v, const char *socket_name, struct err *err)
 	if (socket_name)
 		text = str_printf("{\"pid\":%ld,\"socket\":\"%s\"}\n", (long)getpid(), socket_name);
 	else
-		text = str_printf("{\"pid\":%ld}\n", (long)getpid());
+		text = str_printf("{%s\"pid\":%ld}\n", v->check ? "\"check\":true," : "",
+				  (long)getpid());
 	if (!text)
 		return err_set(err, -ENOMEM, "write the lock file");
+	v->announced = true;
 	r = ftruncate(v->lockfd, 0) < 0 ? -errno : 0;
 	if (r == 0)
 		r = fd_pwrite_full(v->lockfd, text, strlen(text), 0);
@@ -247,6 +255,11 @@ int volume_open(const char *path, const struct volume_unlock *u, struct volume *
 	r = open_directories(v, path, err);
 	if (r == 0)
 		r = volume_lock(v, err);
+	v->check = u->check;
+	if (r == 0 && u->look_only) {
+		r = volume_announce(v, NULL, err);
+		v->read_only = true;
+	}
 	if (r == 0 && u->identity_path && !(v->identity_path = strdup(u->identity_path)))
 		r = err_set(err, -ENOMEM, "open workspace '%s'", path);
 	if (r == 0)

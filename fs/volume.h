@@ -54,6 +54,11 @@ struct volume_unlock {
 	const char *recovery_file;
 	const char *owner_key; /* "sbx-pub-..." of an owner to trust; NULL = none */
 	bool no_prompt;
+	/* Read-only, whatever key is used: nothing of the workspace is written but who holds the
+	 * lock. */
+	bool look_only;
+	bool check; /* the lock says that this is a check: whoever comes is refused, not kept
+		       waiting */
 };
 
 /* Create everything; nothing is left behind on failure.  When killed, WS holds ".sbx-new", which
@@ -95,6 +100,11 @@ uint64_t volume_conf_counter(const struct volume *v);
 /* Key slots: JSON in and out as in doc/control.md ("key-*" requests).  -EROFS on a read-only
  * volume. */
 int volume_key_list(struct volume *v, json_t **ret, struct err *err);
+/* Call 'fn' for each slot file that cannot be read, is not listed in the config, or is of another
+ * generation, and for each listed one that is missing: 'file' is its name in keys/, 'what' a
+ * sentence's end ("is not in the sealed config"). */
+int volume_key_check(struct volume *v, void (*fn)(void *ctx, const char *file, const char *what),
+		     void *ctx, struct err *err);
 int volume_key_add_passphrase(struct volume *v, const uint8_t *pass, size_t len, char ret_slot[64],
 			      struct err *err);
 int volume_key_add_recipient(struct volume *v, const char *pub, char ret_slot[64], struct err *err);

@@ -33,7 +33,9 @@ struct volume {
 	json_t *settings, *prev;  /* prev: NULL or the settings before the last edit */
 	json_t *slots;            /* {"id":"type"}: the slots that are ours */
 	bool flat, read_only;
-	bool locked; /* lockfd holds the lock, so the file's text is ours */
+	bool locked;    /* lockfd holds the lock, so the file's text is ours */
+	bool announced; /* there is such a text */
+	bool check;     /* it says so */
 };
 
 /* volume.c */

@@ -68,6 +68,50 @@ static int by_id(const void *a, const void *b)
 	return strcmp(((const struct slot *)a)->id, ((const struct slot *)b)->id);
 }
 
+static const char *slot_fault(const struct volume *v, const char *file)
+{
+	struct slot s;
+	struct err why = { 0 };
+	const char *type;
+
+	if (slot_read(v->keysfd, file, &s, &why) < 0)
+		return "cannot be read";
+	type = json_string_value(json_object_get(v->slots, s.id));
+	if (!type)
+		return "is not in the sealed config";
+	if (strcmp(type, slot_type_name(s.type)) != 0)
+		return "is of another type than the sealed config says";
+	return s.keygen == volume_keys_current(v->keys)->keygen ? NULL
+								: "is of another key generation";
+}
+
+int volume_key_check(struct volume *v, void (*fn)(void *ctx, const char *file, const char *what),
+		     void *ctx, struct err *err)
+{
+	int fd = openat(v->keysfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclosedir DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *e;
+	const char *what, *id;
+	json_t *type;
+
+	if (!dir)
+		return err_set(err, -errno, "read the key slots");
+	for (errno = 0; (e = readdir(dir)); errno = 0) {
+		if (is_slot_file(e->d_name) && (what = slot_fault(v, e->d_name)))
+			fn(ctx, e->d_name, what);
+	}
+	if (errno)
+		return err_set(err, -errno, "read the key slots");
+	json_object_foreach (v->slots, id, type) {
+		char file[SLOT_ID_SIZE + sizeof(SUFFIX)];
+
+		snprintf(file, sizeof(file), "%.*s" SUFFIX, SLOT_ID_SIZE - 1, id);
+		if (faccessat(v->keysfd, file, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			fn(ctx, file, "is missing");
+	}
+	return 0;
+}
+
 /* A slot that cannot be read does not keep the others from opening the volume: its error is kept
  * and told when none does. */
 int slot_list_read(int keysfd, struct slot_list *ret, struct err *err)
