@@ -31,7 +31,7 @@ extern const char sbxctl_summary[];
 
 extern const struct opt_command cmd_init, cmd_dataset_add, cmd_dataset_list, cmd_dataset_remove,
 	cmd_mount, cmd_umount, cmd_status, cmd_ps, cmd_kill, cmd_set, cmd_show, cmd_key_show,
-	cmd_key_list, cmd_key_add, cmd_key_remove, cmd_key_recovery, cmd_doctor;
+	cmd_key_list, cmd_key_add, cmd_key_remove, cmd_key_recovery, cmd_fsck, cmd_doctor;
 
 /* The options that most verbs have; first member of their option struct. */
 struct ctl_common {
