@@ -15,6 +15,7 @@
 
 #include "fs/cfile_priv.h"
 #include "tests/unit/crash_seen.h"
+#include "tests/unit/fsck_kit.h"
 
 #define NFILES   4
 #define FILE_MAX (48u * 4096)
@@ -135,6 +136,22 @@ static int check_store(struct kit *k)
 	return bad_here;
 }
 
+/* The check tells what a crash took from damage, and finds nothing after recovery. */
+static int check_fsck(const struct kit *k, bool crashed)
+{
+	struct fsck_seen found = { 0 };
+	unsigned wrong;
+	int r = fsck_kit_run(k, false, &found);
+
+	wrong = found.damage + found.unreadable + found.quota;
+	if (!crashed)
+		wrong += found.unsynced + found.unclean;
+	if (r == 0 && wrong == 0)
+		return 0;
+	fprintf(stderr, "fsck (%s): %s\n", crashed ? "crashed" : "clean", found.first);
+	return 1;
+}
+
 static void *visit_main(void *arg);
 
 /* A thread has its own work space: that of the interrupted operation stays as it is. */
@@ -186,10 +203,12 @@ static void *visit_main(void *arg)
 	k.p.pad = pad;
 	k.s = NULL;
 	kit_open_dir(&k);
+	v->bad |= check_fsck(&k, true);
 	if (kit_store_open(&k) < 0)
 		v->bad = 1;
 	else
 		v->bad |= check_store(&k) | (kit_close(&k) < 0);
+	v->bad |= check_fsck(&k, false);
 	/* Clean now, and the same again. */
 	if (!v->bad && kit_store_open(&k) < 0)
 		v->bad = 1;
