@@ -8,7 +8,7 @@ while read -r words; do
 	expect_refusal 2 "sbxctl:" sbxctl $words
 done <<'END'
 frobnicate
-fsck ws
+fsck
 dataset frob
 dataset add ws
 dataset add ws name
