@@ -13,6 +13,9 @@
 #   # sanitize: yes       runs once more, as root, on the build with sanitizers
 #   # slow: yes           left out by --quick
 #
+# The environment is empty but for what cases are told (below), SEED and COUNT: of random cases, to
+# repeat a run or to make a long one.
+#
 # Exit code 0 = passed, 77 = skipped (the last line printed says why), else failed.  A case runs in
 # an empty directory of its own with HOME there.  What it leaves behind (a process of ours, a mount,
 # a cgroup) makes it fail.  The last line is "N passed, N failed, N skipped"; exit 1 if any failed.

@@ -116,7 +116,7 @@ build_with() { # gcc|clang DIR
 # Only what runs is copied, in the layout in which the programs find each other.
 stage_build() { # FROM TO
 	local d
-	for d in shell fs tests/escape tests/crash; do
+	for d in shell fs tests/escape tests/crash tests/diff tests/posix; do
 		[ -d "$1/$d" ] || continue
 		mkdir -p "$2/$d"
 		find "$1/$d" -maxdepth 1 -type f -perm -100 -exec cp {} "$2/$d/" \;
@@ -268,6 +268,7 @@ run_case() { # FILE AS BUILD PREFIX
 		PYTHONPATH="$stage/src/tests/lib" PYTHONDONTWRITEBYTECODE=1 \
 		ASAN_OPTIONS=detect_leaks=0:log_path="$work/report" \
 		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path="$work/report" \
+		${SEED:+SEED="$SEED"} ${COUNT:+COUNT="$COUNT"} \
 		setsid --wait timeout -k 5 "${limit:-60}" "$shell" "$file" </dev/null >"$out" 2>&1
 	rc=$?
 	# The daemon has no stderr of ours.
