@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "fs/quota.h"
+#include "keys/buffer.h"
 #include "keys/kdf.h"
 #include "keys/secret.h"
 
@@ -21,7 +22,7 @@ static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
 static void scratch_init(void)
 {
-	pthread_key_create(&scratch_key, free);
+	pthread_key_create(&scratch_key, buffer_release);
 }
 
 struct scratch *cfile_scratch(void)
@@ -31,7 +32,7 @@ struct scratch *cfile_scratch(void)
 	pthread_once(&scratch_once, scratch_init);
 	sc = pthread_getspecific(scratch_key);
 	if (!sc) {
-		sc = aligned_alloc(BLOCK_SIZE, (sizeof(*sc) + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1u));
+		sc = buffer_alloc(sizeof(*sc));
 		if (sc)
 			pthread_setspecific(scratch_key, sc);
 	}

@@ -220,13 +220,47 @@ int fsc_daemon_must(char *ret, size_t size, struct err *err)
 	return 0;
 }
 
+/* What a daemon may know of its caller's environment, which can hold secrets and which it would
+ * keep for as long as it lives.  Ending in '_': all that begin so. */
+static bool env_passes(const char *var)
+{
+	static const char *const names[] = {
+		"HOME=",
+		"PATH=",
+		"TERM=",
+		"TZ=",
+		"LANG=",
+		"LC_",
+		"XDG_CONFIG_HOME=",
+		"XDG_STATE_HOME=",
+		"XDG_RUNTIME_DIR=",
+		"LD_",
+		"SBX_",
+		"ASAN_OPTIONS=",
+		"LSAN_OPTIONS=",
+		"TSAN_OPTIONS=",
+		"UBSAN_OPTIONS=",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncmp(var, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
 _Noreturn void fsc_exec(const char *path, char *const *argv)
 {
+	const char *envp[64];
+	size_t n = 0;
 	sigset_t none;
 
+	for (char **e = environ; *e && n < sizeof(envp) / sizeof(envp[0]) - 1; e++)
+		if (env_passes(*e))
+			envp[n++] = *e;
+	envp[n] = NULL;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execv(path, argv);
+	execve(path, argv, (char *const *)envp);
 	_exit(127);
 }
 

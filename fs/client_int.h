@@ -9,5 +9,5 @@
 int fsc_reply_check(const json_t *reply, struct err *err);
 /* fsc_daemon_path(), with a sentence. */
 int fsc_daemon_must(char *ret, size_t size, struct err *err);
-/* In a child: run sbxfsd, with no signal blocked. */
+/* In a child: run sbxfsd, with no signal blocked and little of our environment. */
 _Noreturn void fsc_exec(const char *path, char *const *argv);

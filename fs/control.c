@@ -25,6 +25,7 @@
 #include "fs/settings.h"
 #include "fs/store.h"
 #include "fs/volume.h"
+#include "keys/buffer.h"
 #include "keys/identity.h"
 #include "keys/secret.h"
 
@@ -153,6 +154,7 @@ static int do_status(struct work *w, struct answer *a, struct err *err)
 	json_object_set_new(a->j, "read_only",
 			    json_boolean(volume_read_only(d->vol) || store_failed(d->store)));
 	json_object_set_new(a->j, "keys_locked", json_boolean(secrets.locked));
+	json_object_set_new(a->j, "memory_locked", json_boolean(buffer_process_locked()));
 	json_object_set_new(a->j, "quota", quota_row(d));
 	json_object_set_new(a->j, "sessions", session_rows(d));
 	json_object_set_new(a->j, "mounts", mounts);

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,6 +24,7 @@
 #include "fs/fsd.h"
 #include "fs/holder.h"
 #include "fs/volume.h"
+#include "keys/buffer.h"
 #include "keys/cipher.h"
 #include "keys/identity.h"
 #include "keys/secret.h"
@@ -58,14 +57,6 @@ static int report(int r, json_t *what, const struct err *err)
 	if (!text || fd_write_full(STDOUT_FILENO, text, strlen(text)) < 0)
 		return 1;
 	return r < 0 ? 1 : 0;
-}
-
-static void harden_command(void)
-{
-	struct rlimit core = { 0, 0 };
-
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	(void)setrlimit(RLIMIT_CORE, &core);
 }
 
 /* -- serve ---------------------------------------------------------------- */
@@ -204,7 +195,7 @@ static int cmd_init(int argc, char **argv)
 		fd = parse_fd(argv[2]);
 	else if (argc != 1)
 		return usage();
-	harden_command();
+	buffer_forbid_dumps();
 	r = secret_setup(&err);
 	if (r == 0)
 		r = read_settings(&settings, &err);
@@ -232,7 +223,7 @@ static int cmd_identity(void)
 	bool created = false;
 	int r;
 
-	harden_command();
+	buffer_forbid_dumps();
 	r = secret_setup(&err);
 	if (r == 0)
 		r = identity_default_path(path, sizeof(path), &err);

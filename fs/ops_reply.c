@@ -2,12 +2,14 @@
 
 #include <pthread.h>
 
+#include "keys/buffer.h"
+
 static pthread_key_t buffer_key;
 static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
 
 static void buffer_key_make(void)
 {
-	(void)pthread_key_create(&buffer_key, free);
+	(void)pthread_key_create(&buffer_key, buffer_release);
 }
 
 char *reply_buffer(void)
@@ -17,9 +19,9 @@ char *reply_buffer(void)
 	pthread_once(&buffer_once, buffer_key_make);
 	buf = pthread_getspecific(buffer_key);
 	if (!buf) {
-		buf = aligned_alloc(4096, READ_MAX);
+		buf = buffer_alloc(READ_MAX);
 		if (buf && pthread_setspecific(buffer_key, buf) != 0) {
-			free(buf);
+			buffer_release(buf);
 			return NULL;
 		}
 	}

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "fs/cfile.h"
 #include "fs/out_int.h"
+#include "keys/buffer.h"
 
 #define USER_PREFIX     "user."
 #define USER_PREFIX_LEN 5
@@ -66,14 +67,15 @@ static ssize_t value_read(struct out *o, const struct xnode *x, const char *name
 			  size_t size)
 {
 	char stored[XATTR_STORED_SIZE];
-	autofree uint8_t *sealed = NULL, *plain = NULL;
+	autofree uint8_t *sealed = NULL;
+	autobuffer uint8_t *plain = NULL;
 	ssize_t n, len;
 	int r = xattr_name_encrypt(o->p.keys, x->owner, name, strlen(name), stored);
 
 	if (r < 0)
 		return r;
 	sealed = malloc(VALUE_MAX + XATTR_VALUE_OVERHEAD);
-	plain = malloc(VALUE_MAX);
+	plain = buffer_alloc(VALUE_MAX);
 	if (!sealed || !plain)
 		return -ENOMEM;
 	n = fgetxattr(x->fd, stored, sealed, VALUE_MAX + XATTR_VALUE_OVERHEAD);

@@ -32,6 +32,7 @@
 #include "fs/session.h"
 #include "fs/store.h"
 #include "fs/volume.h"
+#include "keys/buffer.h"
 #include "keys/secret.h"
 #include "sandbox/confine.h"
 
@@ -160,6 +161,7 @@ static int open_all(struct fsd *d, const struct serve_options *o, struct err *er
 	const char *id = "unknown";
 	int r = secret_setup(err);
 
+	(void)buffer_lock_process(); /* where it may not be, 'status' says so */
 	if (r == 0)
 		r = volume_open(o->ws, &u, &d->vol, err);
 	if (r < 0)

@@ -21,7 +21,6 @@
 #include "fs/session_int.h"
 
 #define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
-#define REQUEST_MAX (1024 * 1024)
 
 /* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
 #define OPCODE_INIT          26u
@@ -83,7 +82,7 @@ void session_configure(struct fuse_conn_info *conn, bool cached_writes, bool aut
 	want(conn, FUSE_CAP_EXPORT_SUPPORT, false);
 	want(conn, FUSE_CAP_POSIX_ACL, false);
 	want(conn, FUSE_CAP_IOCTL_DIR, false);
-	conn->max_write = REQUEST_MAX;
+	conn->max_write = WRITE_MAX;
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;

@@ -8,6 +8,8 @@
 
 #include "fs/session.h"
 
+/* Data of one request. */
+#define WRITE_MAX   (1024 * 1024)
 #define MAX_WORKERS 8
 
 struct kernel_in_header {

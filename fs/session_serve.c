@@ -16,6 +16,7 @@
 #include "fs/session_int.h"
 #include "fs/setid.h"
 #include "fs/slow.h"
+#include "keys/buffer.h"
 
 /* How long the listener looks for the next request before it sleeps.  Longer than it takes to wake
  * a program on a CPU that was halted, which is 25 to 50 us in a virtual machine. */
@@ -203,6 +204,7 @@ void *session_worker(void *arg)
 {
 	struct session *s = arg;
 	struct worker w = { .s = s };
+	bool locked = false;
 
 	slow_hook = place_give;
 	slow_hook_arg = &w;
@@ -220,6 +222,9 @@ void *session_worker(void *arg)
 			fuse_session_exit(s->se);
 			break;
 		}
+		if (!locked) /* libfuse's own, which serves for every request */
+			buffer_lock(w.buf.mem, WRITE_MAX);
+		locked = true;
 		serve_one(&w);
 	}
 	place_give(&w);

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "keys/buffer.h"
 #include "keys/prompt.h"
 
 #define RECOVERY_MAX 256
@@ -74,6 +75,7 @@ int ctl_passphrase_pipe(const char *file, const char *what, struct err *err)
 
 	if (r < 0)
 		return r;
+	buffer_forbid_dumps();
 	r = file ? prompt_read_file(file, &pass, err)
 		 : prompt_passphrase(question, true, &pass, err);
 	if (r == -ENOTTY)
@@ -219,6 +221,7 @@ static int ask_recovery(const struct key_opts *o, const char *ws, json_t **ret,
 	r = ctl_open(ws, &o->common, &c, err);
 	if (r < 0)
 		return r;
+	buffer_forbid_dumps();
 	r = fsc_call(c, json_pack("{s:s, s:s}", "op", "key-add", "type", "recovery"), NULL, 0, ret,
 		     fds, &nfds, err);
 	if (r < 0)

@@ -7,7 +7,7 @@ bad=0
 allowed() { # FILE
 	case $1 in
 	fs/main.c | fs/serve.c | fs/fsck_main.c) echo 'base keys fs sandbox/confine.h' ;;
-	shell/cmd_init.c | shell/cmd_key.c) echo 'base sandbox shell fs/client.h keys/prompt.h' ;;
+	shell/cmd_init.c | shell/cmd_key.c) echo 'base sandbox shell fs/client.h keys/buffer.h keys/prompt.h' ;;
 	base/*) echo 'base' ;;
 	keys/*) echo 'base keys' ;;
 	sandbox/*) echo 'base sandbox' ;;
