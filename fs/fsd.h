@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "fs/mounter.h"
 
+struct brake;
 struct data;
 struct err;
 struct msglog;
@@ -43,6 +44,8 @@ struct mounts {
 	struct session *session[MOUNT_COUNT]; /* NULL: gone */
 	int userns_fd, mntns_fd;              /* private: U1, kept alive by these */
 	char *dir;                            /* host */
+	struct brake *brake;                  /* of the workspace's mount */
+	uint64_t writing_dev;                 /* and its device number */
 	uid_t uid;                            /* owner of everything, as the mounts show it */
 	gid_t gid;
 };

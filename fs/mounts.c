@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "fs/bdi.h"
+#include "fs/brake.h"
 #include "fs/data.h"
 #include "fs/fsd.h"
 #include "fs/holder.h"
@@ -28,6 +30,53 @@
 #define PAYLOAD_BASE  2000000000u
 #define PAYLOAD_INNER 1000u
 
+/* -- what the brake needs -------------------------------------------------- */
+
+static uint64_t brake_disk_room(void *ctx)
+{
+	return out_disk_room(((struct fsd *)ctx)->out);
+}
+
+static int brake_writers(void *ctx, uint64_t **ret, size_t *ret_n)
+{
+	return out_writable(((struct fsd *)ctx)->out, ret, ret_n);
+}
+
+static void brake_expire(void *mount, uint64_t nodeid)
+{
+	session_forget_attr(mount, nodeid);
+}
+
+static void brake_flush(void *mount, uint64_t nodeid)
+{
+	session_flush(mount, nodeid);
+}
+
+static uint64_t brake_bound(void *ctx, uint64_t want)
+{
+	return bdi_dirty_bound(((struct fsd *)ctx)->mounts.writing_dev, want);
+}
+
+static int make_brake(struct fsd *d, uint64_t dev, struct err *err)
+{
+	struct brake_ops ops = {
+		.ctx = d,
+		.disk_room = brake_disk_room,
+		.writers = brake_writers,
+		.expire = brake_expire,
+		.flush = brake_flush,
+		.bound = brake_bound,
+	};
+	bool root_writes = d->mounts.kind == MOUNTED_HOST && geteuid() == 0;
+	int r;
+
+	if (out_read_only(d->out))
+		return 0;
+	d->mounts.writing_dev = dev;
+	r = brake_new(d->quota, &ops, root_writes, &d->mounts.brake);
+	return r < 0 ? err_set(err, r, "watch the quota") : 0;
+}
+
 /* The ops tables are incomplete types here: only ops*.c and session.c know libfuse. */
 static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct err *err)
 {
@@ -39,7 +88,13 @@ static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct 
 		.idmap = which == MOUNT_WORKSPACE && d->mounts.kind == MOUNTED_HOST &&
 			 geteuid() == 0,
 	};
+	int r = which == MOUNT_WORKSPACE ? make_brake(d, dev, err) : 0;
 
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	p.brake = which == MOUNT_WORKSPACE ? d->mounts.brake : NULL;
 	return session_start(fd, &p, &d->mounts.session[which], err);
 }
 
@@ -224,6 +279,7 @@ static void layer_reset(struct fsd *d, int which)
 static void mounts_clear(struct fsd *d)
 {
 	free(d->mounts.dir);
+	brake_free(d->mounts.brake);
 	d->mounts = (struct mounts){ .userns_fd = -1, .mntns_fd = -1 };
 }
 
@@ -231,6 +287,8 @@ static void session_gone(struct fsd *d, int which, unsigned wait_ms)
 {
 	if (!d->mounts.session[which])
 		return;
+	if (which == MOUNT_WORKSPACE)
+		brake_stop(d->mounts.brake);
 	session_end(d->mounts.session[which], wait_ms);
 	d->mounts.session[which] = NULL;
 	layer_reset(d, which);

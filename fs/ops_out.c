@@ -4,18 +4,17 @@
 #include "fs/ops.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/fuse.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/ops_brake.h"
 #include "fs/ops_reply.h"
 #include "fs/out.h"
 #include "fs/setid.h"
-
-/* We are the only writer: what the kernel knows stays true until it changes it itself. */
-#define TIMEOUT 86400.0
 
 static struct out *layer(fuse_req_t req)
 {
@@ -31,12 +30,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		out_without_idmap(o);
 }
 
-static struct fuse_entry_param entry_param(const struct out_entry *e)
+static struct fuse_entry_param entry_param(fuse_req_t req, const struct out_entry *e)
 {
 	return (struct fuse_entry_param){
 		.ino = e->nodeid,
 		.attr = e->st,
-		.attr_timeout = TIMEOUT,
+		.attr_timeout = attr_timeout(req, &e->st),
 		.entry_timeout = TIMEOUT,
 	};
 }
@@ -50,7 +49,7 @@ static void reply_entry(fuse_req_t req, int r, const struct out_entry *e)
 		reply_code(req, r);
 		return;
 	}
-	p = entry_param(e);
+	p = entry_param(req, e);
 	if (fuse_reply_entry(req, &p) == -ENOENT)
 		out_forget(o, e->nodeid, 1);
 }
@@ -82,20 +81,17 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 	fuse_reply_none(req);
 }
 
-static void reply_stat(fuse_req_t req, int r, const struct stat *st)
-{
-	if (r < 0)
-		reply_code(req, r);
-	else
-		fuse_reply_attr(req, st, TIMEOUT);
-}
-
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stat st;
-	int r = out_getattr(layer(req), ino, &st);
+	int r;
 
-	reply_stat(req, r, &st);
+	if (fi && handle_writes(fi) && brake_is_on(brake(req))) {
+		ops_ask(req, ino);
+		return;
+	}
+	r = out_getattr(layer(req), ino, &st);
+	ops_reply_stat(req, r, &st);
 }
 
 static struct timespec set_time(struct timespec given, bool now)
@@ -134,8 +130,12 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
 		if (to_set & bits[i].fuse)
 			a.valid |= bits[i].ours;
+	if (to_set == 0) { /* "a write clears set-id bits": the file never had one */
+		ops_unchanged(req, ino);
+		return;
+	}
 	r = out_setattr(layer(req), ino, &a, &st);
-	reply_stat(req, r, &st);
+	ops_reply_stat(req, r, &st);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -213,33 +213,37 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 
 /* -- files ---------------------------------------------------------------- */
 
-static struct node *handle(const struct fuse_file_info *fi)
+/* What the kernel cached of the file stays: nobody else changes it. */
+static void handle_set(fuse_req_t req, struct fuse_file_info *fi, struct node *n)
 {
-	return (struct node *)(uintptr_t)fi->fh;
+	fi->fh = (uintptr_t)n | ((fi->flags & O_ACCMODE) != O_RDONLY ? HANDLE_WRITES : 0);
+	fi->keep_cache = 1;
+	if (handle_writes(fi))
+		brake_count(brake(req), 1);
 }
 
-/* What the kernel cached of the file stays: nobody else changes it. */
-static void handle_set(struct fuse_file_info *fi, struct node *n)
+static void handle_end(struct out *o, struct brake *b, const struct fuse_file_info *fi)
 {
-	fi->fh = (uintptr_t)n;
-	fi->keep_cache = 1;
+	if (handle_writes(fi))
+		brake_count(b, -1);
+	out_release(o, handle(fi), fi->flags);
 }
 
 static void reply_create(fuse_req_t req, int r, const struct out_entry *e,
 			 struct fuse_file_info *fi, struct node *n)
 {
 	struct out *o = layer(req);
+	struct brake *b = brake(req);
 	struct fuse_entry_param p;
-	int flags = fi->flags;
 
 	if (r < 0) {
 		reply_code(req, r);
 		return;
 	}
-	p = entry_param(e);
-	handle_set(fi, n);
+	p = entry_param(req, e);
+	handle_set(req, fi, n);
 	if (fuse_reply_create(req, &p, fi) == -ENOENT) {
-		out_release(o, n, flags);
+		handle_end(o, b, fi);
 		out_forget(o, e->nodeid, 1);
 	}
 }
@@ -277,23 +281,27 @@ static void strip_setid(fuse_req_t req, fuse_ino_t ino)
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct out *o = layer(req);
+	struct brake *b = brake(req);
 	struct node *n;
-	int flags = fi->flags, r = out_open(o, ino, flags, &n);
+	int r = out_open(o, ino, fi->flags, &n);
 
 	if (r < 0) {
 		reply_code(req, r);
 		return;
 	}
-	if (flags & O_TRUNC && setid_lost())
+	if (fi->flags & O_TRUNC && setid_lost())
 		strip_setid(req, ino);
-	handle_set(fi, n);
+	handle_set(req, fi, n);
+	/* What the kernel knows of the file may be from before the brake went on. */
+	if (handle_writes(fi) && brake_is_on(brake(req)))
+		session_forget_attr(fuse_req_userdata(req), ino);
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		out_release(o, n, flags);
+		handle_end(o, b, fi);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	out_release(layer(req), handle(fi), fi->flags);
+	handle_end(layer(req), brake(req), fi);
 	reply_code(req, 0);
 }
 
@@ -324,6 +332,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 		n = -ENOSPC;
 	if (fi->writepage && n == -EDQUOT)
 		n = -ENOSPC;
+	if (fi->writepage)
+		ops_wrote(req, ino, n);
 	if (n < 0)
 		reply_code(req, (int)n);
 	else
@@ -413,7 +423,7 @@ static size_t add_plus(fuse_req_t req, char *buf, size_t room, struct out_dirit 
 		return need;
 	/* One that cannot be looked up is still listed, without attributes. */
 	if (!d->is_dot && out_dir_entry(it, &e) == 0)
-		p = entry_param(&e);
+		p = entry_param(req, &e);
 	return fuse_add_direntry_plus(req, buf, room, d->name, &p, (off_t)d->next_off);
 }
 

@@ -136,6 +136,10 @@ off_t out_seek(struct node *handle, uint64_t off, int whence);
 /* May the kernel hold data of it that we have not seen yet? */
 bool out_has_writers(struct out *o, struct node *handle);
 uint64_t out_handle_id(const struct node *handle);
+/* The node ids of the files that are open for writing (caller frees '*ret'; -ENOMEM). */
+int out_writable(struct out *o, uint64_t **ret, size_t *ret_n);
+/* Free bytes of the filesystem that holds the store; UINT64_MAX when it does not say. */
+uint64_t out_disk_room(const struct out *o);
 
 int out_fsyncdir(struct out *o, uint64_t nodeid);
 

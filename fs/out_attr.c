@@ -459,6 +459,15 @@ int out_readlink(struct out *o, uint64_t nodeid, char *buf, size_t size)
 	return 0;
 }
 
+uint64_t out_disk_room(const struct out *o)
+{
+	struct statvfs v;
+
+	if (fstatvfs(o->root_fd, &v) < 0)
+		return UINT64_MAX;
+	return v.f_bavail * (v.f_frsize ? v.f_frsize : v.f_bsize);
+}
+
 int out_statfs(struct out *o, struct statvfs *ret)
 {
 	struct quota_usage q;

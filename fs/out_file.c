@@ -9,6 +9,10 @@
 #include "fs/out_int.h"
 
 #define NOTES_MAX 65536
+/* Chains of the table of inodes that are searched with the lock held. */
+#define WRITABLE_STEP 2048u
+/* Files that may be opened while it is searched; others see the state that asked for it. */
+#define WRITABLE_SPARE 256u
 
 /* The kernel caches writes and reads pages that it completes through any handle, so a file is
  * always opened for both. O_NONBLOCK: a fifo put in its place must not hang us. */
@@ -140,9 +144,9 @@ void handle_add(struct out *o, struct node *n, int flags)
 {
 	tree_lock(o); /* tree_reap() looks at it */
 	n->nopen++;
+	if ((flags & O_ACCMODE) != O_RDONLY && n->nwriters++ == 0)
+		o->nwritable++;
 	tree_unlock(o);
-	if ((flags & O_ACCMODE) != O_RDONLY)
-		n->nwriters++;
 }
 
 int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle)
@@ -181,8 +185,6 @@ void out_release(struct out *o, struct node *n, int flags)
 	struct cfile *last = NULL;
 
 	pthread_mutex_lock(&n->mu);
-	if ((flags & O_ACCMODE) != O_RDONLY)
-		n->nwriters--;
 	if (n->nopen == 1) {
 		last = n->cf;
 		n->cf = NULL;
@@ -192,6 +194,8 @@ void out_release(struct out *o, struct node *n, int flags)
 	}
 	tree_lock(o);
 	n->nopen--;
+	if ((flags & O_ACCMODE) != O_RDONLY && --n->nwriters == 0)
+		o->nwritable--;
 	pthread_mutex_unlock(&n->mu);
 	tree_reap(o->tree, n);
 	tree_unlock(o);
@@ -231,10 +235,56 @@ bool out_has_writers(struct out *o, struct node *n)
 	bool writers;
 
 	(void)o;
-	pthread_mutex_lock(&n->mu);
+	tree_lock(o);
 	writers = n->nwriters > 0;
-	pthread_mutex_unlock(&n->mu);
+	tree_unlock(o);
 	return writers;
+}
+
+/* Those of some chains of the table, from '*slot' on; with the tree locked. */
+static size_t writable_some(const struct hmap *m, size_t *slot, uint64_t *ids, size_t room)
+{
+	size_t n = 0, end = MIN(*slot + WRITABLE_STEP, m->size);
+
+	for (; *slot < end; ++*slot) {
+		for (struct hlink *l = m->slots[*slot]; l && n < room; l = l->next) {
+			const struct node *node = container_of(l, struct node, by_id);
+
+			if (node->nwriters > 0)
+				ids[n++] = node->nodeid;
+		}
+	}
+	return n;
+}
+
+int out_writable(struct out *o, uint64_t **ret, size_t *ret_n)
+{
+	size_t n = 0, slot = 0, size, room;
+	bool end = false;
+	uint64_t *ids;
+
+	tree_lock(o);
+	room = o->nwritable + WRITABLE_SPARE;
+	tree_unlock(o);
+	ids = malloc(room * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	tree_lock(o);
+	size = o->tree->by_id.size;
+	while (!end) {
+		if (o->tree->by_id.size != size) { /* it grew: its chains are others now */
+			size = o->tree->by_id.size;
+			n = slot = 0;
+		}
+		n += writable_some(&o->tree->by_id, &slot, ids + n, room - n);
+		end = slot >= size;
+		tree_unlock(o); /* nobody waits for the whole of it */
+		if (!end)
+			tree_lock(o);
+	}
+	*ret = ids;
+	*ret_n = n;
+	return 0;
 }
 
 uint64_t out_handle_id(const struct node *n)

@@ -30,6 +30,7 @@ struct out {
 	bool flat;            /* the store has no user xattrs */
 	struct out_who owner; /* of the volume, in the store */
 	struct out_ids ids;
+	unsigned nwritable; /* files open for writing; guarded by tree->lock */
 	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */
 	struct sides sides;
 	struct hmap notes;

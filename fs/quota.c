@@ -7,8 +7,9 @@
 #include "fs/blockmap.h"
 
 struct quota {
-	pthread_mutex_t lock; /* guards 'u' */
+	pthread_mutex_t lock; /* guards the rest */
 	struct quota_usage u;
+	struct quota_watch watch;
 };
 
 uint64_t quota_file_bytes(uint64_t mapped_blocks)
@@ -29,6 +30,7 @@ int quota_new(uint64_t limit_bytes, uint64_t limit_files, struct quota **ret)
 	pthread_mutex_init(&q->lock, NULL);
 	q->u.limit_bytes = limit_bytes;
 	q->u.limit_files = limit_files;
+	q->watch.wake = q->watch.high = UINT64_MAX;
 	*ret = q;
 	return 0;
 }
@@ -41,11 +43,39 @@ void quota_free(struct quota *q)
 	free(q);
 }
 
+/* After a change of what is charged; the lock is held. */
+static void tell(struct quota *q)
+{
+	struct quota_watch *w = &q->watch;
+
+	if (q->u.bytes > w->high) {
+		w->high = UINT64_MAX;
+		w->fn(w->arg, true);
+	} else if (q->u.bytes > w->wake || q->u.bytes < w->low) {
+		w->wake = UINT64_MAX;
+		w->low = 0;
+		w->fn(w->arg, false);
+	}
+}
+
+void quota_watch(struct quota *q, const struct quota_watch *w)
+{
+	pthread_mutex_lock(&q->lock);
+	q->watch = w ? *w : (struct quota_watch){ 0 };
+	if (!w)
+		q->watch.wake = q->watch.high = UINT64_MAX;
+	tell(q);
+	pthread_mutex_unlock(&q->lock);
+}
+
 void quota_set_limits(struct quota *q, uint64_t limit_bytes, uint64_t limit_files)
 {
 	pthread_mutex_lock(&q->lock);
 	q->u.limit_bytes = limit_bytes;
 	q->u.limit_files = limit_files;
+	/* Whoever watches must think again, before anything else is charged. */
+	if (q->watch.fn)
+		q->watch.fn(q->watch.arg, true);
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -81,6 +111,7 @@ int quota_charge(struct quota *q, uint64_t bytes, uint64_t files)
 	} else {
 		q->u.bytes += bytes;
 		q->u.files += files;
+		tell(q);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return r;
@@ -91,6 +122,7 @@ void quota_release(struct quota *q, uint64_t bytes, uint64_t files)
 	pthread_mutex_lock(&q->lock);
 	q->u.bytes -= bytes < q->u.bytes ? bytes : q->u.bytes;
 	q->u.files -= files < q->u.files ? files : q->u.files;
+	tell(q);
 	pthread_mutex_unlock(&q->lock);
 }
 

@@ -6,6 +6,7 @@
  * Thread-safe. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct quota;
@@ -27,6 +28,17 @@ void quota_set_used(struct quota *q, uint64_t bytes, uint64_t files);
 int quota_charge(struct quota *q, uint64_t bytes, uint64_t files);
 /* Give back. Never below zero. */
 void quota_release(struct quota *q, uint64_t bytes, uint64_t files);
+
+/* Have fn(arg, high) called when the charged bytes pass 'high' (high = true), or pass 'wake' or
+ * fall below 'low' (high = false): each of the two once, until the next quota_watch().  It is
+ * called with the quota locked, by whoever charges: it may not wait, nor call the quota.  NULL:
+ * nobody watches. */
+struct quota_watch {
+	uint64_t low, wake, high;
+	void (*fn)(void *arg, bool high);
+	void *arg;
+};
+void quota_watch(struct quota *q, const struct quota_watch *w);
 
 struct quota_usage {
 	uint64_t bytes, files;             /* charged now */

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +17,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "fs/bdi.h"
+#include "fs/brake.h"
 #include "fs/session_int.h"
 
 #define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
@@ -88,24 +89,12 @@ void session_configure(struct fuse_conn_info *conn, bool cached_writes, bool aut
 	conn->time_gran = 1;
 }
 
-static void bdi_write(uint64_t dev, const char *attr, const char *value)
+/* The INIT reply is out: the kernel's own values are set, and the mount is used from now on. */
+static void on_up(struct session *s)
 {
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(dev), minor(dev), attr);
-	(void)fd_write_attr(-1, path, value); /* faster if it works, right if it does not */
-}
-
-/* A FUSE mount may hold 1 % of memory in dirty pages and reads 128 KiB ahead: too little for 1 MiB
- * requests. Root may change that; measured: cold reads and 4 KiB writes become half as fast again.
- */
-static void bdi_tune(const struct session *s)
-{
-	if (!s->bdi_dev || geteuid() != 0)
-		return;
-	bdi_write(s->bdi_dev, "read_ahead_kb", "1024");
-	bdi_write(s->bdi_dev, "strict_limit", "0");
-	bdi_write(s->bdi_dev, "max_ratio", "20");
+	bdi_read_ahead(s->bdi_dev);
+	if (s->brake && brake_start(s->brake, s, (s->offered & K_HANDLE_KILLPRIV_V2) != 0) < 0)
+		fuse_session_exit(s->se); /* without it the quota would not hold */
 }
 
 static void init_remember(struct session *s, const void *buf, size_t len)
@@ -159,7 +148,7 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
 	n = writev(fd, iov, count);
 	if (n > 0) {
 		atomic_store(&s->init_sent, true);
-		bdi_tune(s); /* the INIT reply set the kernel's own values */
+		on_up(s);
 	}
 	return n;
 }
@@ -171,7 +160,17 @@ void *session_layer(void *userdata)
 	return ((struct session *)userdata)->layer;
 }
 
+struct brake *session_brake(void *userdata)
+{
+	return ((struct session *)userdata)->brake;
+}
+
 /* -- work beside the workers ---------------------------------------------- */
+
+void session_flush(struct session *s, uint64_t nodeid)
+{
+	(void)fuse_lowlevel_notify_inval_inode(s->se, nodeid, 0, 0);
+}
 
 struct flush_job {
 	struct session *s;
@@ -282,6 +281,7 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	s->fd = fd;
 	s->layer = p->layer;
 	s->bdi_dev = p->bdi_dev;
+	s->brake = p->brake;
 	s->idmap = p->idmap;
 	s->ended = eventfd(0, EFD_CLOEXEC);
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);

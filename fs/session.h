@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct brake;
 struct err;
 struct fuse_conn_info;
 struct fuse_lowlevel_ops;
@@ -19,9 +20,10 @@ struct session_params {
 	const struct fuse_lowlevel_ops *ops;
 	void *layer; /* session_layer(fuse_req_userdata(req)) */
 	unsigned workers;
-	uint64_t bdi_dev; /* st_dev of the mount if its readahead and dirty limits shall be
-			   * tuned (as root), else 0 */
-	bool idmap;       /* idmapped mounts of it may be made (Linux 6.12) */
+	uint64_t
+		bdi_dev; /* st_dev of the mount if its readahead shall be tuned (as root), else 0 */
+	struct brake *brake; /* borrowed until the end, started when the mount is up; or NULL */
+	bool idmap;          /* idmapped mounts of it may be made (Linux 6.12) */
 };
 
 /* Takes ownership of 'fd' in every case and starts serving. */
@@ -43,9 +45,13 @@ bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), 
 
 /* Have the kernel ask for the attributes of this inode again. */
 void session_forget_attr(void *userdata, uint64_t nodeid);
+/* Write back and forget what it caches of this inode. For threads that hold no lock and no request.
+ */
+void session_flush(struct session *s, uint64_t nodeid);
 
 /* What operations work on: 'userdata' is what libfuse hands them. */
 void *session_layer(void *userdata);
+struct brake *session_brake(void *userdata); /* NULL: this mount has none */
 
 /* Did the kernel agree to idmapped mounts of this one? Waits for its first message. */
 bool session_idmapped(const struct session *s);

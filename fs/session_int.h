@@ -41,6 +41,7 @@ struct session {
 	uint32_t offered, offered2;
 	bool idmap; /* wished for */
 	uint64_t bdi_dev;
+	struct brake *brake;
 	void *layer;
 };
 

@@ -67,8 +67,8 @@ struct node {
 	uint64_t nodeid, ino;
 	uint64_t nlookup;
 	uint32_t refs;
-	uint32_t nopen;    /* guarded by mu; counts as use */
-	uint32_t nwriters; /* of them may write; guarded by mu */
+	uint32_t nopen;    /* changes under mu and lock; counts as use */
+	uint32_t nwriters; /* of them may write */
 	mode_t type;       /* S_IFMT bits */
 	bool in_inos;      /* has a name, so ino leads here */
 	struct dentry *aliases;
