@@ -179,16 +179,48 @@ static int recover_now(struct fsck *k, struct err *err)
 	return r < 0 ? r : store_close(s, err);
 }
 
+/* The crash that cuts the last write of a clean state short leaves one slot; so does damage. */
+static int check_slots(struct fsck *k, struct err *err)
+{
+	struct finding f = { .kind = FSCK_UNSYNCED,
+			     .state = FSCK_RECOVERABLE,
+			     .place = "store/log",
+			     .consequence = "none while the other one is whole",
+			     .remedy = "the next mount writes both, or: sbxctl fsck --repair" };
+	bool ok[2];
+	int bad, r = 0;
+
+	log_check_slots(k->s, ok);
+	if (ok[0] && ok[1])
+		return 0;
+	bad = ok[0] ? 1 : 0;
+	if (k->p.repair) {
+		store_abandon(k->s);
+		k->s = NULL;
+		r = recover_now(k, err); /* opens and closes it: there is nothing to recover */
+		if (r == 0)
+			r = open_as_is(k, err);
+		f.state = FSCK_REPAIRED;
+		f.remedy = "written anew";
+	}
+	if (r == 0)
+		fsck_tell(k, &f, "state slot %d of 2 does not verify", bad);
+	return r;
+}
+
 static int open_store(struct fsck *k, struct err *err)
 {
 	struct err why = { 0 };
 	int r = open_as_is(k, err);
 
-	if (r < 0 || !k->crashed)
+	if (r == 0 && !k->crashed)
+		return check_slots(k, err);
+	if (r < 0)
 		return r;
 	if (k->p.repair) {
 		store_abandon(k->s);
 		k->s = NULL;
+		k->recovered = true;
 		r = recover_now(k, &why);
 		tell_unclean(k, r == 0, r < 0 ? why.text : NULL);
 		r = open_as_is(k, err);
@@ -202,22 +234,6 @@ static int open_store(struct fsck *k, struct err *err)
 	if (!k->p.repair)
 		tell_unclean(k, false, NULL);
 	return 0;
-}
-
-static void check_state(struct fsck *k)
-{
-	bool ok[2];
-
-	log_check_slots(k->s, ok);
-	/* A crash may have cut the writing of one short. */
-	if (k->crashed || (ok[0] && ok[1]))
-		return;
-	fsck_tell(k,
-		  &(struct finding){ .kind = FSCK_DAMAGE,
-				     .place = "store/log",
-				     .consequence = "none while the other one is whole",
-				     .remedy = "mount the workspace once: closing it writes both" },
-		  "state slot %d of 2 does not verify", ok[0] ? 1 : 0);
 }
 
 /* Log, tree and tails are all there is. */
@@ -369,15 +385,12 @@ static json_t *summary(struct fsck *k, bool was_clean)
 
 int fsck_store(struct fsck *k, json_t **ret, struct err *err)
 {
-	uint64_t recovered;
 	bool was_clean;
 	int r = open_store(k, err);
 
 	if (r < 0)
 		return r;
-	recovered = k->repaired;
-	was_clean = !k->crashed && recovered == 0;
-	check_state(k);
+	was_clean = !k->crashed && !k->recovered;
 	check_top(k);
 	r = k->p.progress ? check_with_progress(k) : check_tree(k);
 	if (r == 0)

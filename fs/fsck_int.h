@@ -35,10 +35,10 @@ struct fsck_job {
 
 struct fsck {
 	struct fsck_params p;
-	struct store *s;    /* as it was found, read-only */
-	struct recovery rc; /* the batches of a store that was not closed */
-	bool crashed;
-	uint32_t epoch; /* E */
+	struct store *s;         /* as it was found, read-only */
+	struct recovery rc;      /* the batches of a store that was not closed */
+	bool crashed, recovered; /* not closed; was not closed */
+	uint32_t epoch;          /* E */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;

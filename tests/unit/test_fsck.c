@@ -167,6 +167,7 @@ static void whole_files(struct kit *k)
 static void state_page(struct kit *k)
 {
 	int fd = openat(k->dirfd, "log", O_RDWR | O_CLOEXEC);
+	struct fsck_seen repaired = { .real_names = true };
 	uint8_t b, changed;
 
 	for (unsigned i = 0; i < 40; i++) {
@@ -177,10 +178,14 @@ static void state_page(struct kit *k)
 		changed = b ^ 0x10;
 		CHECK_EQ(pwrite(fd, &changed, 1, (off_t)at), 1);
 		CHECK_EQ(fsck_kit_run(k, false, &seen), 0);
-		CHECK_EQ(seen.damage, 1);
+		CHECK_EQ(seen.unsynced, 1);
 		CHECK_EQ(pwrite(fd, &b, 1, (off_t)at), 1);
 	}
+	CHECK_EQ(pwrite(fd, "x", 1, LOG_PAGE + 60), 1);
 	close(fd);
+	CHECK_EQ(fsck_kit_run(k, true, &repaired), 0);
+	CHECK_EQ(repaired.repaired, 1);
+	check_clean(k, "slots written anew");
 }
 
 static void orphans(struct kit *k)
