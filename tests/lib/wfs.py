@@ -2,11 +2,16 @@
 """Reads a workspace of format 1, written from doc/format.md alone and sharing no code with sbxfsd.
 
 usage: wfs.py decrypt WS OUT [--identity FILE | --passphrase-file FILE | --recovery-file FILE]
+                             [--owner KEY] [--crashed]
        wfs.py check   WS     [the same]
 
 'decrypt' copies all plaintext of a workspace that was closed cleanly into the new directory OUT:
 files, directories, symlinks, hard links, modes, times, xattrs.  'check' only reads it.  Every
 deviation from the format ends it with a message and exit code 1.
+
+A workspace that was not closed is refused, or with --crashed read as recovery (section 7) would
+leave it: the log is applied and lost blocks are found in memory, nothing is written.  As a
+recipient: --owner is the owner's key that the user pinned.
 
 Needs python3-nacl and python3-cryptography.
 """
@@ -206,11 +211,15 @@ def shared_text(s, vol_id):
             bytes.fromhex(s["box"]))
 
 
-def slot_unseal(s, vol_id, identity):
+def slot_unseal(s, vol_id, identity, pinned):
     if public_parse(s["recipient"]) != (identity.box, identity.sign):
         return None
+    need(pinned and public_parse(s["owner"]) == public_parse(pinned), "owner that is not pinned")
     owner = public_parse(s["owner"])[1]
-    na.crypto_sign_open(bytes.fromhex(s["sig"]) + shared_text(s, vol_id), owner)
+    try:
+        na.crypto_sign_open(bytes.fromhex(s["sig"]) + shared_text(s, vol_id), owner)
+    except Exception:
+        raise Bad("signature of a recipient slot") from None
     return na.crypto_box_seal_open(bytes.fromhex(s["box"]), identity.box, identity.box_secret)
 
 
@@ -390,6 +399,150 @@ def state_open(page, keys, vol_id):
     return dict(zip(names, struct.unpack_from("<QQIIIIQQQ", p, 16)))
 
 
+def batch_open(page, seq, keys, vol_id):
+    """(file_id, flags, cut, image, records); Bad when it is not the valid batch 'seq'."""
+    need(page[:8] == b"WFSBATC1", "batch: magic")
+    have, keygen, slen = struct.unpack_from("<QII", page, 8)
+    need(have == seq and keygen in keys.log and 288 <= slen <= 288 + 80 * 46, "batch: clear part")
+    p = aead_open(keys.log[keygen], page[24:48], page[48:64 + slen], vol_id + page[:24], "batch")
+    flags, nrec, cut = struct.unpack_from("<IIQ", p, 16)
+    need(flags <= 3 and slen == 288 + 80 * nrec, "batch: fields")
+    records = []
+    for i in range(nrec):
+        block, count, kind = struct.unpack_from("<QII", p, 288 + 80 * i)
+        need(kind in (1, 2) and 1 <= count and block + count <= 1 << 40, "record")
+        need(kind == 2 or count == 1, "record: count")
+        records.append((block, count, kind, p[304 + 80 * i:368 + 80 * i]))
+    return p[:16], flags, cut, p[32:288], records
+
+
+def batch_pages_verify(image, file_id, records, pages, keys, vol_id):
+    """The data pages under the key in the batch's own header image."""
+    h = Header(image, keys, vol_id, "image")
+    need(h.file_id == file_id, "image of another file")
+    for (block, _, _, entry), page in zip((r for r in records if r[2] == 1), pages):
+        block_open(h.suite, h.block_key, file_id, block, entry, page)
+
+
+def read_ring(page_at, state, keys, vol_id):
+    """The valid batches in their order: [seq, file_id, flags, cut, image, records, pages]."""
+    pos, seq, used, out = state["tail"], state["tail_seq"], 0, []
+    while True:
+        try:
+            file_id, flags, cut, image, records = batch_open(page_at(pos), seq, keys, vol_id)
+            n = 1 + sum(r[2] == 1 for r in records)
+            need(used + n <= state["ring"], "ring is full")
+            pages = [page_at((pos + 1 + i) % state["ring"]) for i in range(n - 1)]
+            batch_pages_verify(image, file_id, records, pages, keys, vol_id)
+        except Bad:
+            return out
+        out.append((seq, file_id, flags, cut, image, records, pages))
+        pos, seq, used = (pos + n) % state["ring"], seq + 1, used + n
+
+
+def batches_by_file(batches):
+    """{file_id: [batches to apply]}: without those that the file's last DEAD covers."""
+    out = {}
+    for b in batches:
+        mine = out.setdefault(b[1], [])
+        if b[2] & 2:
+            mine[:] = [x for x in mine if x[0] >= b[3]]
+        else:
+            mine.append(b)
+    return out
+
+
+# Recovery (section 7), in memory -------------------------------------------------------------------
+
+
+class Home:
+    """A backing file as pages that may be changed and grow."""
+
+    def __init__(self, raw):
+        self.raw = bytearray(raw)
+
+    def get(self, at, n):
+        part = bytes(self.raw[at:at + n])
+        return part + bytes(n - len(part))
+
+    def put(self, at, data):
+        if len(self.raw) < at + len(data):
+            self.raw += bytes(at + len(data) - len(self.raw))
+        self.raw[at:at + len(data)] = data
+
+    def zero_entries(self, first, end):
+        b = first
+        while b < end and entry_off(b) < len(self.raw):
+            n = min(end, 32 if b < 32 else b + 64 - (b - 32) % 64) - b
+            self.put(entry_off(b), bytes(64 * n))
+            b += n
+
+    def apply(self, batch):
+        _, _, flags, cut, image, records, pages = batch
+        pages = iter(pages)
+        if flags & 1:
+            self.zero_entries(cut, 1 << 40)
+        for block, count, kind, entry in records:
+            if kind == 2:
+                self.zero_entries(block, block + count)
+            else:
+                self.put(data_off(block), next(pages))
+                self.put(entry_off(block), entry)
+        self.put(0, image)
+
+
+def look_for_lost(home, h, epoch):
+    """(blocks that are lost, end of the last good one)"""
+    lost, good_end = set(), 0
+    for b in range(blocks(h.size)):
+        entry = home.get(entry_off(b), 64)
+        if entry == bytes(64):
+            if not h.flags & 1:
+                lost.add(b)
+            continue
+        mark, length = struct.unpack_from("<IH", entry)
+        if mark in (0, epoch, epoch + 1):
+            try:
+                block_open(h.suite, h.block_key, h.file_id, b, entry, home.get(data_off(b), PAGE))
+            except Bad:
+                lost.add(b)
+                continue
+        good_end = b * PAGE + length
+    return lost, good_end
+
+
+def mend(home, keys, vol_id, epoch, what):
+    """(header or None: never synced, size, lost blocks)"""
+    page = home.get(0, 256)
+    try:
+        h = Header(page, keys, vol_id, what)
+    except Bad:
+        if page == bytes(256) or struct.unpack_from("<I", page, 32)[0] in (0, epoch, epoch + 1):
+            return None, 0, set()
+        raise
+    need(h.epoch <= epoch + 1, what + ": newer than the state")
+    lost, size = set(), h.size
+    if h.epoch >= epoch or h.flags & 1:
+        lost, good_end = look_for_lost(home, h, epoch)
+        if not h.flags & 1 and blocks(size) - 1 in lost:
+            size = max(min(h.synced, size), good_end)
+    return h, size, lost
+
+
+def read_mended(home, keys, vol_id, epoch, what):
+    """(header or None, plaintext)"""
+    h, size, lost = mend(home, keys, vol_id, epoch, what)
+    out = bytearray()
+    for b in range(blocks(size)):
+        length, entry = min(PAGE, size - b * PAGE), home.get(entry_off(b), 64)
+        text = b""
+        if b not in lost and entry != bytes(64):
+            text = block_open(h.suite, h.block_key, h.file_id, b, entry,
+                              home.get(data_off(b), PAGE))[:length]
+        out += text + bytes(length - len(text))
+    return h, bytes(out)
+
+
 def batch_seal(b, keygen, key, vol_id, nonce):
     sealed = (b["file_id"] + le32(b["flags"]) + le32(len(b["records"])) + le64(b["cut"]) +
               b["image"])
@@ -487,8 +640,9 @@ def xattr_value_open(k, is_dir, owner, name, raw, what):
 
 
 class Workspace:
-    def __init__(self, path, identity=None, passphrase=None, recovery=None):
-        self.path = path
+    def __init__(self, path, identity=None, passphrase=None, recovery=None, owner=None,
+                 crashed=False):
+        self.path, self.owner, self.crashed = path, owner, crashed
         self.secrets = {"owner": identity.owner if identity else None,
                         "passphrase": passphrase, "recovery": recovery}
         self.identity = identity
@@ -504,7 +658,16 @@ class Workspace:
         with open(os.path.join(path, "workspace.json"), encoding="utf-8") as f:
             need(json.load(f) == self.config.settings, "workspace.json was edited")
         self.state = self.read_state()
+        self.batches = {}
+        if not self.state["clean"]:
+            self.batches = batches_by_file(read_ring(self.ring_page, self.state, self.keys,
+                                                     self.vol_id))
         self.links = {}
+
+    def ring_page(self, pos):
+        with open(os.path.join(self.path, "store", "log"), "rb") as f:
+            f.seek(PAGE * (2 + pos))
+            return f.read(PAGE)
 
     def unlock(self, keygen):
         folder = os.path.join(self.path, "keys")
@@ -517,7 +680,7 @@ class Workspace:
                 continue
             v = None
             if s["type"] == "recipient":
-                v = slot_unseal(s, self.vol_id, self.identity) if self.identity else None
+                v = slot_unseal(s, self.vol_id, self.identity, self.owner) if self.identity else None
             elif self.secrets[s["type"]] is not None:
                 v = slot_unwrap(s, self.vol_id, self.secrets[s["type"]])
             if v:
@@ -532,8 +695,11 @@ class Workspace:
         found = sorted((s for s in found if s), key=lambda s: s["counter"])
         need(found, "no state slot opens")
         st = found[-1]
-        need(st["clean"] == 1, "the workspace was not closed cleanly")
-        need(len(found) == 2 and found[0]["clean"] == 1, "an older state lies in the other slot")
+        need(st["clean"] == 1 or self.crashed, "the workspace was not closed cleanly")
+        need(self.crashed or len(found) == 2 and found[0]["clean"] == 1,
+             "an older state lies in the other slot")
+        need(st["epoch"] and st["tail_seq"] and st["clean"] <= 1 and
+             128 <= st["ring"] <= 1 << 24, "state")
         need(total >= PAGE * (2 + st["ring"]) and st["tail"] < st["ring"], "ring")
         need(st["conf_counter"] <= self.config.counter, "an older config was put back")
         return st
@@ -577,7 +743,7 @@ class Workspace:
             if stat.S_ISDIR(st.st_mode):
                 ident = bytes(16)
                 if not self.config.flat:
-                    ident = dirid_open(self.keys, self.xattr(path, "user.wfs.d") or b"", path)
+                    ident = self.dirid(path)
                 yield "dir", where, {"mode": self.mode(path, st), "mtime": st.st_mtime_ns,
                                      "xattrs": self.user_xattrs(path, True, ident)}
                 yield from self.walk_dir(path, where, ident)
@@ -591,10 +757,31 @@ class Workspace:
             else:
                 yield "special", where, {"mode": st.st_mode}
 
+    def dirid(self, path):
+        raw = self.xattr(path, "user.wfs.d")
+        if raw is None and not self.state["clean"] and not os.listdir(path):
+            return bytes(16)  # mkdir was cut short: it will get one
+        return dirid_open(self.keys, raw or b"", path)
+
+    def read_crashed(self, path, where, st):
+        with open(path, "rb") as f:
+            home = Home(f.read())
+        mine = self.batches.get(home.get(16, 16), [])
+        for b in mine:
+            home.apply(b)
+        h, text = read_mended(home, self.keys, self.vol_id, self.state["epoch"], path)
+        mtime = max(st.st_mtime_ns, h.mtime) if h and mine else st.st_mtime_ns
+        return "file", where, {"mode": self.mode(path, st), "mtime": mtime, "data": text,
+                               "header": h,
+                               "xattrs": self.user_xattrs(path, False, h.file_id) if h else {}}
+
     def read_regular(self, path, where, st):
         seen = self.links.get((st.st_dev, st.st_ino))
         if seen is not None:
             return "link", where, {"to": seen}
+        if not self.state["clean"]:
+            self.links[st.st_dev, st.st_ino] = where
+            return self.read_crashed(path, where, st)
         with open(path, "rb") as f:
             h, text = read_file(f.read(), self.keys, self.vol_id, self.pad, path)
         need(h.epoch <= self.state["epoch"], path + ": epoch of the future")
@@ -642,6 +829,8 @@ def main():
     ap.add_argument("--identity")
     ap.add_argument("--passphrase-file")
     ap.add_argument("--recovery-file")
+    ap.add_argument("--owner")
+    ap.add_argument("--crashed", action="store_true")
     a = ap.parse_args()
     identity = Identity.load(a.identity) if a.identity else None
     passphrase = recovery = None
@@ -652,7 +841,7 @@ def main():
         with open(a.recovery_file, encoding="ascii") as f:
             recovery = recovery_parse(f.read())
     try:
-        ws = Workspace(a.ws, identity, passphrase, recovery)
+        ws = Workspace(a.ws, identity, passphrase, recovery, a.owner, a.crashed)
         if a.verb == "decrypt":
             need(a.out, "decrypt needs a directory to write to")
             decrypt(ws, a.out)
