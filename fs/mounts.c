@@ -95,6 +95,8 @@ static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct 
 		return r;
 	}
 	p.brake = which == MOUNT_WORKSPACE ? d->mounts.brake : NULL;
+	if (which == MOUNT_WORKSPACE)
+		out_late_start(d->out);
 	return session_start(fd, &p, &d->mounts.session[which], err);
 }
 

@@ -193,11 +193,11 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	int late, r = out_unlink(layer(req), parent, name, &late);
+	struct out *o = layer(req); /* the request is gone after the reply */
+	int late, r = out_unlink(o, parent, name, &late);
 
 	reply_code(req, r);
-	if (late >= 0)
-		close(late);
+	out_close_late(o, late);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -121,6 +121,7 @@ int out_new(const struct out_params *p, struct out **ret, struct err *err)
 
 static void close_files(struct out *o)
 {
+	late_stop(o);
 	for (size_t i = 0; i < o->tree->by_id.size; i++) {
 		for (struct hlink *l = o->tree->by_id.slots[i]; l; l = l->next) {
 			struct node *n = container_of(l, struct node, by_id);

@@ -62,6 +62,12 @@ void out_set_ids(struct out *o, const struct out_ids *ids);
  * as the sandboxes' for them to use it. */
 void out_without_idmap(struct out *o);
 void out_get_owner(const struct out *o, struct out_who *ret); /* of the volume */
+/* From now on what nobody waits for is done by a thread of its own, until out_reset(): closing
+ * files after their last handle, giving back the space of unlinked ones. Without it all is done at
+ * once. */
+void out_late_start(struct out *o);
+/* Close a descriptor that out_unlink() handed over, in its own time; -1 is fine. */
+void out_close_late(struct out *o, int fd);
 /* The kernel side is gone: forget all lookups, close all files.  No request may be running. */
 void out_reset(struct out *o);
 unsigned out_open_files(struct out *o);

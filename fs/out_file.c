@@ -182,16 +182,9 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 
 void out_release(struct out *o, struct node *n, int flags)
 {
-	struct cfile *last = NULL;
-
 	pthread_mutex_lock(&n->mu);
-	if (n->nopen == 1) {
-		last = n->cf;
-		n->cf = NULL;
-		n->mapped = cfile_mapped(last);
-		n->mapped_known = true;
-		cfile_put(last); /* writes what is pending: before anybody opens it again */
-	}
+	if (n->nopen == 1 && !late_close_file(o, n))
+		file_close(n);
 	tree_lock(o);
 	n->nopen--;
 	if ((flags & O_ACCMODE) != O_RDONLY && --n->nwriters == 0)

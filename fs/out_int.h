@@ -34,7 +34,8 @@ struct out {
 	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */
 	struct sides sides;
 	struct hmap notes;
-	bool notes_full; /* too many to remember: any may be */
+	bool notes_full;   /* too many to remember: any may be */
+	struct late *late; /* out_late.c; NULL: nothing is put off */
 };
 
 /* Bits that we keep; on the backing inodes of files and directories never the set-id ones. */
@@ -147,6 +148,15 @@ void file_return(struct out *o, struct node *n, struct cfile *cf);
 /* Open by a place whose directory is known (n->mu held). */
 int file_open_at(struct out *o, struct node *n, int dirfd, const char *stored, struct cfile **ret);
 void handle_add(struct out *o, struct node *n, int flags);
+
+/* -- out_late.c ----------------------------------------------------------- */
+
+/* Close the file of a node whose last handle goes; n->mu is held. */
+void file_close(struct node *n);
+/* The same, soon; false: not possible, do it now. */
+bool late_close_file(struct out *o, struct node *n);
+/* Do what is left and end the thread. */
+void late_stop(struct out *o);
 
 /* -- out_remove.c --------------------------------------------------------- */
 

@@ -110,10 +110,13 @@ void victim_commit(struct out *o, struct victim *v)
 	tree_unlock(o);
 	if (v->tail[0])
 		(void)unlinkat(o->links_fd, v->tail, 0);
-	if (v->by_cfile)
+	if (v->by_cfile) {
 		cfile_note_unlinked(v->opened ? v->opened : n->cf);
-	else
+		if (!v->opened && n->nopen == 0)
+			file_close(n); /* only waited to be closed: its quota is due now */
+	} else {
 		quota_release(o->p.quota, v->bytes, 1);
+	}
 	victim_abort(v);
 }
 

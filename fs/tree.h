@@ -76,9 +76,10 @@ struct node {
 
 	pthread_mutex_t mu;
 	/* guarded by mu */
-	struct cfile *cf; /* while nopen > 0 */
+	struct cfile *cf; /* while nopen > 0 or late */
 	uint64_t mapped;  /* of a file that is not open, if mapped_known */
 	bool mapped_known;
+	bool late;       /* waits to be closed, and is referenced for it */
 	bool mode_known; /* 'mode' holds the plain permission bits */
 	uint32_t mode;
 	uint32_t nlink;
