@@ -115,16 +115,16 @@ static int repair(struct recovery *rc, struct cfile *f, struct findings *fi, uin
 }
 
 /* The header opened: the blocks, the end, the size. */
-static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path)
+static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path, bool look)
 {
 	const struct examine x = { .epoch = rc->epoch, .crashed = true };
 	bool sparse = f->h.flags & HEAD_SPARSE;
-	bool look = f->h.epoch >= rc->epoch || sparse;
+	bool doubtful = f->h.epoch >= rc->epoch || sparse;
 	uint64_t size = f->h.size, n = cfile_nblocks(f), last;
 	struct findings fi = { .mapped = f->h.mapped };
 	int r = 0;
 
-	if (look) {
+	if (doubtful) {
 		fi.mapped = 0;
 		r = examine_blocks(&x, f, &fi);
 	}
@@ -136,32 +136,49 @@ static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path)
 	if (r == 0 &&
 	    (size != f->h.size || fi.lost.len || fi.past || fi.too_long ||
 	     fi.mapped != f->h.mapped || f->backing != blockmap_backing_size(size, rc->s->p.pad))) {
-		tell(rc, &fi, &f->h, size, path);
-		r = repair(rc, f, &fi, size);
+		if (!look)
+			tell(rc, &fi, &f->h, size, path);
+		r = look ? 1 : repair(rc, f, &fi, size);
 	}
 	findings_clear(&fi);
 	return r;
 }
 
-int recover_mend(struct recovery *rc, struct cfile *f, const uint8_t *page0, const char *path)
+static void charge(struct recovery *rc, const struct cfile *f)
+{
+	pthread_mutex_lock(&rc->lock);
+	rc->bytes += quota_file_bytes(f->h.mapped);
+	pthread_mutex_unlock(&rc->lock);
+}
+
+/* Untouched; charged by its size. */
+static void leave_damaged(struct recovery *rc, struct cfile *f, const char *path)
+{
+	store_log(rc->s, "damaged: %s: the header does not verify", path);
+	f->h.mapped = f->backing / BLOCK_SIZE;
+	pthread_mutex_lock(&rc->lock);
+	rc->damaged++;
+	pthread_mutex_unlock(&rc->lock);
+}
+
+int recover_mend(struct recovery *rc, struct cfile *f, const uint8_t *page0, const char *path,
+		 bool look)
 {
 	int r = examine_header(f, page0);
 
 	f->head_home = r == 0;
 	if (r == -EBADMSG && examine_never_durable(rc->epoch, page0)) {
-		r = make_empty(rc, f, path);
+		r = look ? 1 : make_empty(rc, f, path);
 	} else if (r == 0 && f->h.epoch > rc->epoch + 1) {
 		store_log(rc->s, "recovery: %s is newer than the state of the store", path);
 		return -EBADMSG;
 	} else if (r == 0) {
-		r = mend_blocks(rc, f, path);
+		r = mend_blocks(rc, f, path, look);
 	} else {
-		store_log(rc->s, "damaged: %s: the header does not verify", path);
-		rc->damaged++;
-		/* Untouched; charged by its size. */
-		f->h.mapped = f->backing / BLOCK_SIZE;
+		leave_damaged(rc, f, path);
 		r = 0;
 	}
-	rc->bytes += quota_file_bytes(f->h.mapped);
+	if (r == 0)
+		charge(rc, f);
 	return r;
 }
