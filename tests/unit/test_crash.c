@@ -8,29 +8,12 @@
  *
  * Random alone proves little: the situations that matter are counted (crash_seen.h), and one that
  * was never reached is a failure. */
-#include "tests/unit/crash_sim.h"
-
-#include <linux/falloc.h>
 #include <stdatomic.h>
 
-#include "fs/cfile_priv.h"
+#include "fs/blockmap.h"
+#include "tests/unit/crash_model.h"
 #include "tests/unit/crash_seen.h"
 #include "tests/unit/fsck_kit.h"
-
-#define NFILES   4
-#define FILE_MAX (48u * 4096)
-
-struct model {
-	char name[16];
-	bool exists, synced;
-	uint8_t *now;
-	uint64_t *allowed;       /* bit v: the byte may be v */
-	uint64_t size, min_size; /* min: since the last fsync */
-	uint64_t max_size;       /* same */
-	struct cfile *f;
-	uint64_t rnd;
-	uint8_t counter;
-};
 
 /* What is done, and how often of a hundred. The rest: opening again, now and then all of it. */
 struct mix {
@@ -39,18 +22,11 @@ struct mix {
 	unsigned often; /* how many crashes, as a factor */
 };
 
-static struct model models[NFILES];
-static struct sim sim;
 static uint64_t rnd;
 static unsigned tried, bad, per_mille = 30;
-static struct kit kit;
 static const struct mix *mix;
 static bool armed;
-
-static uint64_t pick(uint64_t *r, uint64_t n)
-{
-	return kit_random(r) % n;
-}
+static atomic_bool workers_ended;
 
 static int complain(const char *name, const char *what, uint64_t at, uint64_t a, uint64_t b)
 {
@@ -243,119 +219,6 @@ static void moment(struct sim *s, void *ctx)
 
 /* -- before it ------------------------------------------------------------ */
 
-static void lock_model(void)
-{
-	pthread_mutex_lock(&sim.lock);
-}
-
-static void unlock_model(void)
-{
-	pthread_mutex_unlock(&sim.lock);
-}
-
-static void do_write(struct model *m)
-{
-	uint64_t off = pick(&m->rnd, 3) ? pick(&m->rnd, m->size + 1) : pick(&m->rnd, FILE_MAX - 1);
-	uint64_t len = 1 + pick(&m->rnd, pick(&m->rnd, 3) ? 300 : 30000);
-	uint8_t *buf;
-
-	if (pick(&m->rnd, 3) == 0) {
-		off &= ~UINT64_C(4095);
-		len = 4096 * (1 + pick(&m->rnd, 6));
-	}
-	if (off + len > FILE_MAX)
-		len = FILE_MAX - off;
-	if (len == 0)
-		return;
-	m->counter = m->counter % 62 + 1;
-	buf = malloc(len);
-	memset(buf, m->counter, len);
-	lock_model();
-	if (off + len > m->max_size)
-		m->max_size = off + len;
-	for (uint64_t i = off; i < off + len; i++)
-		m->allowed[i] |= UINT64_C(1) << m->counter;
-	unlock_model();
-	CHECK_EQ(cfile_write(m->f, buf, len, off), len);
-	free(buf);
-	memset(m->now + off, m->counter, len);
-	if (off + len > m->size)
-		m->size = off + len;
-}
-
-static void do_truncate(struct model *m)
-{
-	uint64_t size = pick(&m->rnd, 4) == 0   ? 0
-			: pick(&m->rnd, 2) != 0 ? pick(&m->rnd, m->size + 1)
-						: pick(&m->rnd, FILE_MAX);
-
-	lock_model();
-	if (size < m->min_size)
-		m->min_size = size;
-	if (size > m->max_size)
-		m->max_size = size;
-	for (uint64_t i = size; i < FILE_MAX; i++)
-		m->allowed[i] |= 1;
-	unlock_model();
-	CHECK_EQ(cfile_truncate(m->f, size), 0);
-	if (size < m->size)
-		memset(m->now + size, 0, m->size - size);
-	m->size = size;
-}
-
-static void do_punch(struct model *m)
-{
-	uint64_t off = pick(&m->rnd, m->size + 1), len = 1 + pick(&m->rnd, 40000);
-
-	lock_model();
-	for (uint64_t i = off; i < off + len && i < FILE_MAX; i++)
-		m->allowed[i] |= 1;
-	unlock_model();
-	CHECK_EQ(cfile_allocate(m->f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len), 0);
-	if (off < m->size)
-		memset(m->now + off, 0, off + len > m->size ? m->size - off : len);
-}
-
-static void now_durable(struct model *m)
-{
-	lock_model();
-	m->synced = true;
-	m->min_size = m->max_size = m->size;
-	for (uint64_t i = 0; i < FILE_MAX; i++)
-		m->allowed[i] = UINT64_C(1) << m->now[i];
-	unlock_model();
-}
-
-/* The slot takes a new file, of a new name. */
-static void reset(struct model *m)
-{
-	static atomic_uint names;
-
-	lock_model();
-	m->exists = m->synced = false;
-	m->size = m->min_size = m->max_size = 0;
-	snprintf(m->name, sizeof(m->name), "f%u", atomic_fetch_add(&names, 1));
-	memset(m->now, 0, FILE_MAX);
-	for (uint64_t k = 0; k < FILE_MAX; k++)
-		m->allowed[k] = 1;
-	unlock_model();
-}
-
-/* Maybe while it is still open, as temporary files are. */
-static void do_unlink(struct model *m)
-{
-	char path[32];
-
-	m->synced = false; /* it may be gone from now on */
-	snprintf(path, sizeof(path), "t/%s", m->name);
-	sim_unlink(&sim, path);
-	cfile_note_unlinked(m->f);
-	if (pick(&m->rnd, 2))
-		do_write(m);
-	cfile_put(m->f);
-	reset(m);
-}
-
 static void step(struct model *m)
 {
 	unsigned op = (unsigned)pick(&m->rnd, 100);
@@ -363,8 +226,7 @@ static void step(struct model *m)
 	if (getenv("KIT_VERBOSE"))
 		fprintf(stderr, "%s: %u, size %llu\n", m->name, op, (unsigned long long)m->size);
 	if (!m->exists) {
-		CHECK_EQ(kit_create(&kit, m->name, &m->f), 0);
-		m->exists = true;
+		do_create(m);
 	} else if (op < mix->write) {
 		do_write(m);
 	} else if ((op -= mix->write) < mix->truncate) {
@@ -372,16 +234,14 @@ static void step(struct model *m)
 	} else if ((op -= mix->truncate) < mix->punch) {
 		do_punch(m);
 	} else if ((op -= mix->punch) < mix->sync) {
-		CHECK_EQ(cfile_fsync(m->f, pick(&m->rnd, 2)), 0);
-		now_durable(m);
+		do_sync(m);
 	} else if ((op -= mix->sync) < mix->unlink) {
 		do_unlink(m);
 	} else if ((op -= mix->unlink) < mix->retire) {
 		/* As when much was logged past a cut: DEAD, and the log is not reclaimed. */
 		CHECK_EQ(cfile_retire(m->f), 0);
 	} else {
-		cfile_put(m->f);
-		CHECK_EQ(kit_open(&kit, m->name, &m->f), 0);
+		do_reopen(m);
 	}
 }
 
@@ -438,50 +298,54 @@ static void pause_all(void)
 	}
 }
 
-static void start_models(void)
+/* Syncs files while others write them. */
+static void *race(void *arg)
 {
-	for (int i = 0; i < NFILES; i++) {
-		struct model *m = &models[i];
+	uint64_t r = *(uint64_t *)arg;
 
-		m->now = malloc(FILE_MAX);
-		m->allowed = malloc(FILE_MAX * sizeof(uint64_t));
-		m->rnd = kit_random(&rnd);
-		reset(m);
+	while (!atomic_load(&workers_ended) && !bad && !check_failures) {
+		race_sync(&models[pick(&r, NFILES)], pick(&r, 2));
+		usleep((useconds_t)pick(&r, 500));
 	}
+	return NULL;
 }
 
-static void end_models(void)
+static void one_round(int threads, unsigned steps, bool racing)
 {
-	for (int i = 0; i < NFILES; i++) {
-		free(models[i].now);
-		free(models[i].allowed);
+	struct worker w[2];
+	uint64_t seed = kit_random(&rnd);
+	pthread_t t[2], racer;
+
+	atomic_store(&workers_ended, false);
+	if (racing)
+		pthread_create(&racer, NULL, race, &seed);
+	for (int i = 0; i < threads; i++) {
+		w[i] = (struct worker){ i * (NFILES / 2), NFILES / threads,
+					steps / (unsigned)threads, kit_random(&rnd) };
+		pthread_create(&t[i], NULL, work, &w[i]);
 	}
+	for (int i = 0; i < threads; i++)
+		pthread_join(t[i], NULL);
+	atomic_store(&workers_ended, true);
+	if (racing)
+		pthread_join(racer, NULL);
 }
 
 static void campaign(const struct mix *x, uint8_t suite, uint32_t ring, bool pad, int threads,
 		     unsigned steps)
 {
-	struct worker w[2];
-	pthread_t t[2];
-
 	mix = x;
 	kit_begin(&kit, suite, ring, pad, NULL);
 	kit_close(&kit);
 	sim_start(&sim, kit.dir, kit_random(&rnd));
 	sim_add(&sim, "log");
 	sim.moment = moment;
-	start_models();
+	start_models(&rnd);
 	kit.p.io = &sim.io;
 	armed = true;
 	CHECK_EQ(kit_store_open(&kit), 0);
 	for (int round = 0; round < 4 && !bad && !check_failures; round++) {
-		for (int i = 0; i < threads; i++) {
-			w[i] = (struct worker){ i * (NFILES / 2), NFILES / threads,
-						steps / 4 / (unsigned)threads, kit_random(&rnd) };
-			pthread_create(&t[i], NULL, work, &w[i]);
-		}
-		for (int i = 0; i < threads; i++)
-			pthread_join(t[i], NULL);
+		one_round(threads, steps / 4, round % 2);
 		pause_all();
 	}
 	for_all(put_one);
