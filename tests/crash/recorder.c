@@ -32,6 +32,7 @@
 
 static struct trace_head *head;
 static uint64_t room;
+static bool own; /* TRACE_OWN_ENV, as the daemon may clear its environment */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static __attribute__((constructor)) void start(void)
@@ -50,6 +51,7 @@ static __attribute__((constructor)) void start(void)
 	close(fd);
 	if (map == MAP_FAILED)
 		return;
+	own = getenv(TRACE_OWN_ENV) != NULL;
 	head = map;
 	room = (uint64_t)st.st_size - TRACE_START;
 	head->magic = TRACE_MAGIC;
@@ -406,7 +408,7 @@ SHOWN int fstatfs64(int fd, struct statfs64 *sf)
 	REAL(int, "fstatfs64", int, struct statfs64 *);
 	int r = real(fd, sf);
 
-	if (r == 0 && head && getenv(TRACE_OWN_ENV))
+	if (r == 0 && head && own)
 		sf->f_type = BTRFS_SUPER_MAGIC;
 	return r;
 }
