@@ -356,6 +356,16 @@ static void campaign(const struct mix *x, uint8_t suite, uint32_t ring, bool pad
 	kit_end(&kit);
 }
 
+/* With the instruments of a sanitizer every step takes several times as long. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define STEPS 160
+#endif
+#endif
+#ifndef STEPS
+#define STEPS 400
+#endif
+
 static const struct mix mixes[] = {
 	{ "anything", 55, 8, 5, 18, 3, 1, 1 },
 	{ "overwriting", 70, 2, 2, 20, 0, 2, 2 }, /* the log fills */
@@ -365,7 +375,7 @@ static const struct mix mixes[] = {
 
 int main(void)
 {
-	unsigned steps = getenv("CRASH_STEPS") ? (unsigned)atoi(getenv("CRASH_STEPS")) : 400;
+	unsigned steps = getenv("CRASH_STEPS") ? (unsigned)atoi(getenv("CRASH_STEPS")) : STEPS;
 
 	if (getenv("CRASH_PER_MILLE"))
 		per_mille = (unsigned)atoi(getenv("CRASH_PER_MILLE"));
