@@ -27,7 +27,10 @@
  * copied yet when red began shows up afterwards. Flush until nothing comes any more. */
 #define PAUSE_MS     220
 #define FLUSH_ROUNDS 8
-#define GRANTS_MAX   64u
+/* One round: at most so long; and what was on its way is here when nothing came for so long. */
+#define SYNC_MS  2000
+#define QUIET_MS 20
+#define STEP_MS  5
 
 /* -- decisions ------------------------------------------------------------ */
 
@@ -63,8 +66,7 @@ uint64_t brake_bound_next(uint64_t room, uint64_t slack, uint64_t bound)
 
 struct job {
 	struct job *next;
-	uint64_t nodeid;
-	void (*fn)(void *arg, enum brake_answer answer); /* NULL: drop what the kernel holds */
+	void (*fn)(void *arg, enum brake_answer answer);
 	void *arg;
 	bool root;
 };
@@ -80,7 +82,7 @@ struct brake {
 	int wake; /* eventfd */
 	atomic_bool think, stop;
 	atomic_uint writers, expected;
-	atomic_uint_fast64_t events; /* cached writes, and questions answered at once, while on */
+	atomic_uint_fast64_t events; /* cached writes that came while on */
 
 	pthread_mutex_t lock; /* guards the next ones; taken inside the quota's, never around it */
 	pthread_cond_t released;
@@ -89,8 +91,7 @@ struct brake {
 
 	/* the thread's own */
 	uint64_t asked, bound, used_before;
-	uint64_t grants[GRANTS_MAX];
-	size_t ngrants;
+	uint64_t granted; /* times BRAKE_GRANT, since everything was flushed */
 };
 _Static_assert(offsetof(struct brake, flags) == 0, "brake_is_on() relies on it");
 
@@ -149,17 +150,12 @@ static void clear_flags(struct brake *b, unsigned flags)
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* -- the files that were open when red began -------------------------------
- *
- * Having a file flushed makes the kernel ignore answers about it that are under way.  So a writer
- * of such a file that asks while we flush gets its answer at once the first time: from then on the
- * kernel knows, and may ignore the answers to the questions that wait for the end.  A cached write
- * of the file shows that the first answer was ignored, too. */
+/* -- the files that were open when red began ------------------------------- */
 
 struct old {
 	struct hlink link;
 	uint64_t nodeid;
-	bool told, wrote;
+	bool asked, wrote;
 };
 
 static struct old *old_find(const struct brake *b, uint64_t nodeid)
@@ -201,29 +197,25 @@ static void olds_clear(struct brake *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* True: it is told now, for the first time. */
-static bool old_tell(struct brake *b, uint64_t nodeid)
+static void old_asked(struct brake *b, uint64_t nodeid)
 {
 	struct old *o;
-	bool first;
 
 	pthread_mutex_lock(&b->lock);
 	o = old_find(b, nodeid);
-	first = o && !o->told;
 	if (o)
-		o->told = true;
+		o->asked = true;
 	pthread_mutex_unlock(&b->lock);
-	return first;
 }
 
-static void old_untell(struct brake *b, uint64_t nodeid)
+static void old_wrote(struct brake *b, uint64_t nodeid)
 {
 	struct old *o;
 
 	pthread_mutex_lock(&b->lock);
 	o = old_find(b, nodeid);
 	if (o) {
-		o->told = false;
+		o->asked = false;
 		o->wrote = true;
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -239,7 +231,7 @@ static bool olds_busy(struct brake *b)
 		for (struct hlink *l = b->olds.slots[i]; l && !busy; l = l->next) {
 			const struct old *o = container_of(l, struct old, link);
 
-			busy = o->wrote && !o->told;
+			busy = o->wrote && !o->asked;
 		}
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -248,23 +240,51 @@ static bool olds_busy(struct brake *b)
 
 /* -- turning red and green ------------------------------------------------ */
 
-/* Write what the kernel holds of these; did it hold anything? */
-static bool flush_once(struct brake *b, const uint64_t *ids, size_t n)
+static bool ended(const struct brake *b)
+{
+	return atomic_load(&b->stop);
+}
+
+static void sync_wait(struct brake *b)
+{
+	struct pollfd p = { .fd = b->ops.sync_start(b->ops.ctx), .events = POLLIN };
+
+	if (p.fd < 0)
+		return; /* what is held comes later, by the kernel's own timers */
+	for (int ms = 0; ms < SYNC_MS && !ended(b); ms += STEP_MS)
+		if (poll(&p, 1, STEP_MS) > 0)
+			break;
+	close(p.fd);
+}
+
+/* Until no cached write came for 'ms'. */
+static void quiet_wait(struct brake *b, int ms)
 {
 	uint64_t seen = atomic_load(&b->events);
 
-	for (size_t i = 0; i < n && !atomic_load(&b->stop); i++)
-		b->ops.flush(b->mount, ids[i]);
-	return atomic_load(&b->events) != seen;
+	for (int t = 0, all = 0; t < ms && all < SYNC_MS && !ended(b); t += STEP_MS) {
+		nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000L }, NULL);
+		all += STEP_MS;
+		if (atomic_load(&b->events) != seen) {
+			seen = atomic_load(&b->events);
+			t = 0;
+		}
+	}
 }
 
-static void flush_all(struct brake *b, const uint64_t *ids, size_t n)
+/* Have everything written that the kernel holds, until nothing comes any more. */
+static void flush_all(struct brake *b)
 {
-	for (int round = 0; round < FLUSH_ROUNDS && (flush_once(b, ids, n) || olds_busy(b));
-	     round++) {
-		for (int ms = 0; ms < PAUSE_MS && !atomic_load(&b->stop); ms += 10)
-			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	for (int round = 0; round < FLUSH_ROUNDS && !ended(b); round++) {
+		uint64_t seen = atomic_load(&b->events);
+
+		sync_wait(b);
+		quiet_wait(b, QUIET_MS);
+		if (atomic_load(&b->events) == seen && !olds_busy(b))
+			break;
+		quiet_wait(b, PAUSE_MS);
 	}
+	b->granted = 0;
 }
 
 static void turn_red(struct brake *b)
@@ -280,8 +300,7 @@ static void turn_red(struct brake *b)
 	for (size_t i = 0; i < n; i++)
 		b->ops.expire(b->mount, ids[i]);
 	clear_flags(b, BRAKE_HOLD);
-	flush_all(b, ids, n);
-	b->ngrants = 0;
+	flush_all(b);
 	clear_flags(b, BRAKE_FLUSHING);
 	olds_clear(b);
 }
@@ -348,51 +367,35 @@ static int think(struct brake *b)
 
 /* -- jobs ----------------------------------------------------------------- */
 
-static int job_add(struct brake *b, uint64_t nodeid, bool root,
-		   void (*fn)(void *arg, enum brake_answer answer), void *arg)
+static int job_add(struct brake *b, bool root, void (*fn)(void *arg, enum brake_answer answer),
+		   void *arg)
 {
 	struct job *j = NULL;
-	int r = 0;
 
 	pthread_mutex_lock(&b->lock);
-	if (!fn) { /* one drop does for many failures */
-		for (j = b->jobs; j && (j->fn || j->nodeid != nodeid); j = j->next)
-			;
-	}
-	if (!j) {
-		j = b->running && !atomic_load(&b->stop) ? malloc(sizeof(*j)) : NULL;
-		if (j) {
-			*j = (struct job){ NULL, nodeid, fn, arg, root };
-			*b->last = j;
-			b->last = &j->next;
-		} else {
-			r = -ENOMEM;
-		}
+	if (b->running && !atomic_load(&b->stop))
+		j = malloc(sizeof(*j));
+	if (j) {
+		*j = (struct job){ NULL, fn, arg, root };
+		*b->last = j;
+		b->last = &j->next;
 	}
 	pthread_mutex_unlock(&b->lock);
 	wake(b);
-	return r;
+	return j ? 0 : -ENOMEM;
 }
 
 /* A writer that cannot be made to write through: may it take another BRAKE_GRANT bytes?  What was
- * granted to others and is not charged yet is taken. */
-static enum brake_answer grant(struct brake *b, uint64_t nodeid)
+ * granted before counts as taken until everything was flushed. */
+static enum brake_answer grant(struct brake *b)
 {
 	struct quota_usage u;
-	size_t i = 0;
 
-	while (i < b->ngrants && b->grants[i] != nodeid)
-		i++;
-	b->ops.flush(b->mount, nodeid);
-	if (i < b->ngrants)
-		b->grants[i] = b->grants[--b->ngrants];
-	if (b->ngrants == GRANTS_MAX || room_now(b, &u) / BRAKE_GRANT <= b->ngrants) {
-		(void)flush_once(b, b->grants, b->ngrants);
-		b->ngrants = 0;
-	}
-	if (room_now(b, &u) / BRAKE_GRANT <= b->ngrants)
+	if (room_now(b, &u) / BRAKE_GRANT <= b->granted)
+		flush_all(b);
+	if (room_now(b, &u) / BRAKE_GRANT <= b->granted)
 		return BRAKE_REFUSE;
-	b->grants[b->ngrants++] = nodeid;
+	b->granted++;
 	return BRAKE_AS_EVER;
 }
 
@@ -400,7 +403,7 @@ static enum brake_answer decide(struct brake *b, const struct job *j)
 {
 	if (!(atomic_load(&b->flags) & BRAKE_RED))
 		return BRAKE_AS_EVER;
-	return j->root ? grant(b, j->nodeid) : BRAKE_WRITE_THROUGH;
+	return j->root ? grant(b) : BRAKE_WRITE_THROUGH;
 }
 
 static struct job *job_take(struct brake *b)
@@ -422,10 +425,7 @@ static void serve_jobs(struct brake *b, bool ending)
 	struct job *j;
 
 	while ((j = job_take(b))) {
-		if (j->fn)
-			j->fn(j->arg, ending ? BRAKE_AS_EVER : decide(b, j));
-		else if (!ending)
-			b->ops.flush(b->mount, j->nodeid);
+		j->fn(j->arg, ending ? BRAKE_AS_EVER : decide(b, j));
 		free(j);
 	}
 }
@@ -514,7 +514,7 @@ void brake_hold(struct brake *b, uint64_t nodeid)
 
 	atomic_fetch_add(&b->events, 1);
 	if (flags & BRAKE_FLUSHING)
-		old_untell(b, nodeid);
+		old_wrote(b, nodeid);
 	if (!(flags & BRAKE_HOLD))
 		return;
 	slow_ahead();
@@ -528,10 +528,10 @@ void brake_hold(struct brake *b, uint64_t nodeid)
 	pthread_mutex_unlock(&b->lock);
 }
 
-void brake_drop(struct brake *b, uint64_t nodeid)
+void brake_look(struct brake *b)
 {
-	atomic_store(&b->think, true); /* the disk has less room than we knew */
-	(void)job_add(b, nodeid, false, NULL, NULL);
+	atomic_store(&b->think, true);
+	wake(b);
 }
 
 enum brake_answer brake_ask(struct brake *b, uint64_t nodeid, unsigned uid,
@@ -544,9 +544,7 @@ enum brake_answer brake_ask(struct brake *b, uint64_t nodeid, unsigned uid,
 		return BRAKE_AS_EVER;
 	if (flags == BRAKE_RED && !root)
 		return BRAKE_WRITE_THROUGH;
-	if (flags & BRAKE_FLUSHING && !root && old_tell(b, nodeid)) {
-		atomic_fetch_add(&b->events, 1);
-		return BRAKE_WRITE_THROUGH;
-	}
-	return job_add(b, nodeid, root, fn, arg) == 0 ? BRAKE_LATER : BRAKE_REFUSE;
+	if (flags & BRAKE_FLUSHING)
+		old_asked(b, nodeid);
+	return job_add(b, root, fn, arg) == 0 ? BRAKE_LATER : BRAKE_REFUSE;
 }

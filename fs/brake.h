@@ -59,9 +59,12 @@ struct brake_ops {
 	uint64_t (*disk_room)(void *ctx);
 	/* Which files are open for writing (caller frees; -ENOMEM). */
 	int (*writers)(void *ctx, uint64_t **ret, size_t *ret_n);
-	/* The kernel shall forget the attributes of a file; write what it holds and forget that. */
+	/* The kernel shall forget the attributes of a file. */
 	void (*expire)(void *mount, uint64_t nodeid);
-	void (*flush)(void *mount, uint64_t nodeid);
+	/* Somebody shall have the kernel write what it holds: a descriptor that reads end of file
+	 * once that is on its way (caller closes), or negative errno.  Never a wait inside the
+	 * kernel: killed in there, we would be what it waits for. */
+	int (*sync_start)(void *ctx);
 	/* Have the kernel hold at most 'want' bytes; what it may hold comes back. */
 	uint64_t (*bound)(void *ctx, uint64_t want); /* 0: as it is */
 };
@@ -69,8 +72,8 @@ struct brake_ops {
 /* 'root_writes': callers with uid 0 cannot be made to write through. Starts red, as nothing is
  * known yet; brake_start() starts its thread. */
 int brake_new(struct quota *q, const struct brake_ops *ops, bool root_writes, struct brake **ret);
-/* The mount is up. 'write_through': the kernel can be made to write through. 'mount' goes to expire
- * and flush. */
+/* The mount is up. 'write_through': the kernel can be made to write through. 'mount' goes to
+ * expire. */
 int brake_start(struct brake *b, void *mount, bool write_through);
 /* Off for good: everybody who waits is answered, the thread is gone. The mount may still ask. */
 void brake_stop(struct brake *b);
@@ -93,9 +96,8 @@ void brake_count(struct brake *b, int n);
 /* A cached write was stored, or failed, while the brake is on: wait while it must not be answered.
  */
 void brake_hold(struct brake *b, uint64_t nodeid);
-/* A cached write did not find room, so the kernel's copy is not what is stored: it shall be
- * dropped, some time after the answer. */
-void brake_drop(struct brake *b, uint64_t nodeid);
+/* A cached write did not find room: the disk below has less than we knew. */
+void brake_look(struct brake *b);
 
 /* How to answer a writer who asks before its write(2). */
 enum brake_answer {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 
-enum command { DO_MOUNT, DO_UMOUNT, DO_FORGET };
+enum command { DO_MOUNT, DO_UMOUNT, DO_FORGET, DO_SYNC };
 
 struct request {
 	enum command command;
@@ -192,6 +193,41 @@ static int do_mount(struct point *p, const struct request *q, int *ret_fuse, uin
 	return 0;
 }
 
+/* In a process of its own, for it may wait as long as the daemon does.  The daemon never waits for
+ * the kernel to write what only the daemon can take: killed meanwhile, it would leave everybody
+ * stuck, this one included.  We hold none of its descriptors of /dev/fuse, so its end ends that. */
+static _Noreturn void sync_main(const struct point *p, const int *fds, size_t nfds)
+{
+	const char *path = p->path;
+	int dir;
+
+	if (nfds == 3) { /* into the namespaces of a private mount */
+		path = "/workspace";
+		if (setns(fds[1], CLONE_NEWUSER) < 0 || setns(fds[2], CLONE_NEWNS) < 0)
+			_exit(1);
+	}
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_exit(dir >= 0 && syncfs(dir) == 0 ? 0 : 1);
+}
+
+/* fds[0] closes with the process that does it. */
+static void do_sync(const struct point *p, const int *fds, size_t nfds)
+{
+	pid_t pid = nfds > 0 ? fork() : -1;
+
+	if (pid == 0) {
+		pid_t grandchild = fork(); /* nobody of us waits for it */
+
+		if (grandchild == 0)
+			sync_main(p, fds, nfds);
+		_exit(0);
+	}
+	if (pid > 0)
+		(void)wait_exit(pid);
+	for (size_t i = 0; i < nfds; i++)
+		close(fds[i]);
+}
+
 static void serve_one(struct point *points, const struct request *q, int sock)
 {
 	struct reply a = { .dev = 0 };
@@ -233,8 +269,12 @@ static _Noreturn void mounter_main(int sock, bool foreground)
 	for (int fd = 0; fd < 3; fd++)
 		if (!(fd == 2 && foreground))
 			(void)dup2(null, fd);
-	while (fd_recv(sock, &q, sizeof(q), fds, &nfds) == (ssize_t)sizeof(q))
-		serve_one(points, &q, sock);
+	while (fd_recv(sock, &q, sizeof(q), fds, &nfds) == (ssize_t)sizeof(q)) {
+		if (q.command == DO_SYNC)
+			do_sync(&points[MOUNTER_WORKSPACE], fds, nfds);
+		else
+			serve_one(points, &q, sock);
+	}
 	for (int i = 0; i < MOUNTER_COUNT; i++) {
 		point_umount(&points[i]);
 		point_forget(&points[i]);
@@ -314,6 +354,25 @@ void mounter_forget(struct mounter *m)
 	struct request q = { .command = DO_FORGET };
 
 	(void)ask(m, &q, NULL, NULL, NULL);
+}
+
+int mounter_sync(const struct mounter *m, int userns_fd, int mntns_fd)
+{
+	struct request q = { .command = DO_SYNC };
+	int p[2], fds[3], r;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return -errno;
+	fds[0] = p[1];
+	fds[1] = userns_fd;
+	fds[2] = mntns_fd;
+	r = fd_send(m->sock, &q, sizeof(q), fds, userns_fd >= 0 ? 3 : 1);
+	close(p[1]);
+	if (r < 0) {
+		close(p[0]);
+		return r;
+	}
+	return p[0];
 }
 
 void mounter_end(struct mounter *m)

@@ -29,5 +29,9 @@ int mounter_mount(struct mounter *m, int which, const char *dir, int *ret_fuse, 
 void mounter_umount(struct mounter *m);
 /* Somebody else took them away: remove the subdirectories that were made. */
 void mounter_forget(struct mounter *m);
+/* Have the kernel write what it holds of the mounted workspace: on the host, or of the private
+ * mount in these namespaces (else -1).  Returns a descriptor that reads end of file once all of
+ * that is on its way to us (caller closes), or negative errno.  May be called on any thread. */
+int mounter_sync(const struct mounter *m, int userns_fd, int mntns_fd);
 /* End it (mounts that stand are taken away) and wait. */
 void mounter_end(struct mounter *m);

@@ -47,9 +47,11 @@ static void brake_expire(void *mount, uint64_t nodeid)
 	session_forget_attr(mount, nodeid);
 }
 
-static void brake_flush(void *mount, uint64_t nodeid)
+static int sync_start(void *ctx)
 {
-	session_flush(mount, nodeid);
+	const struct fsd *d = ctx;
+
+	return mounter_sync(&d->mounter, d->mounts.userns_fd, d->mounts.mntns_fd);
 }
 
 static uint64_t brake_bound(void *ctx, uint64_t want)
@@ -64,7 +66,7 @@ static int make_brake(struct fsd *d, uint64_t dev, struct err *err)
 		.disk_room = brake_disk_room,
 		.writers = brake_writers,
 		.expire = brake_expire,
-		.flush = brake_flush,
+		.sync_start = sync_start,
 		.bound = brake_bound,
 	};
 	bool root_writes = d->mounts.kind == MOUNTED_HOST && geteuid() == 0;
@@ -94,9 +96,12 @@ static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct 
 		close(fd);
 		return r;
 	}
-	p.brake = which == MOUNT_WORKSPACE ? d->mounts.brake : NULL;
-	if (which == MOUNT_WORKSPACE)
+	if (which == MOUNT_WORKSPACE) {
+		p.brake = d->mounts.brake;
+		p.sync_start = sync_start;
+		p.sync_ctx = d;
 		out_late_start(d->out);
+	}
 	return session_start(fd, &p, &d->mounts.session[which], err);
 }
 

@@ -46,7 +46,7 @@ void ops_ask(fuse_req_t req, fuse_ino_t ino)
 	question_reply(req, ino, answer);
 }
 
-/* The kernel may ignore the answer to its next question (fs/brake.c), but not this one. */
+/* The kernel may ignore the answer to its next question, but not this one. */
 void ops_unchanged(fuse_req_t req, fuse_ino_t ino)
 {
 	struct stat st;
@@ -64,7 +64,7 @@ void ops_wrote(fuse_req_t req, fuse_ino_t ino, ssize_t n)
 	if (!b)
 		return;
 	if (n < 0)
-		brake_drop(b, ino);
+		brake_look(b);
 	if (brake_is_on(b))
 		brake_hold(b, ino);
 }

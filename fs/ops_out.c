@@ -387,7 +387,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	}
 	*s = (struct seek){ req, handle(fi), (uint64_t)off, whence };
 	if (!out_has_writers(layer(req), s->n) ||
-	    !session_flush_then(fuse_req_userdata(req), ino, seek_reply, s))
+	    !session_flush_then(fuse_req_userdata(req), seek_reply, s))
 		seek_reply(s);
 }
 

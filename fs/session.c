@@ -22,8 +22,12 @@
 #include "fs/session_int.h"
 
 #define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
+/* What the kernel holds: we wait so long for it, in steps. */
+#define FLUSH_MS      2000
+#define FLUSH_STEP_MS 4
 
 /* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
+#define OPCODE_WRITE         16u
 #define OPCODE_INIT          26u
 #define K_PARALLEL_DIROPS    (1u << 18)
 #define K_HANDLE_KILLPRIV_V2 (1u << 28)
@@ -167,32 +171,47 @@ struct brake *session_brake(void *userdata)
 
 /* -- work beside the workers ---------------------------------------------- */
 
-void session_flush(struct session *s, uint64_t nodeid)
-{
-	(void)fuse_lowlevel_notify_inval_inode(s->se, nodeid, 0, 0);
-}
-
 struct flush_job {
 	struct session *s;
-	uint64_t nodeid;
 	void (*fn)(void *arg);
 	void *arg;
 };
+
+/* Until what the kernel holds has come.  We cannot wait for that inside the kernel: killed in
+ * there, we would be what it waits for. */
+static void flush_wait(struct session *s)
+{
+	struct pollfd p = { .fd = s->sync_start(s->sync_ctx), .events = POLLIN };
+	struct pollfd queue = { .fd = s->fd, .events = POLLIN };
+	uint64_t seen = UINT64_MAX, now;
+
+	for (int ms = 0; p.fd >= 0 && ms < FLUSH_MS && !atomic_load(&s->stop); ms += FLUSH_STEP_MS)
+		if (poll(&p, 1, FLUSH_STEP_MS) > 0)
+			break;
+	if (p.fd >= 0)
+		close(p.fd);
+	for (int ms = 0; ms < FLUSH_MS && !atomic_load(&s->stop); ms += FLUSH_STEP_MS) {
+		now = atomic_load_explicit(&s->counts[OPCODE_WRITE], memory_order_relaxed);
+		if (now == seen && poll(&queue, 1, 0) == 0)
+			break;
+		seen = now;
+		nanosleep(&(struct timespec){ .tv_nsec = FLUSH_STEP_MS * 1000000L }, NULL);
+	}
+}
 
 static void *flush_thread(void *arg)
 {
 	struct flush_job *j = arg;
 	struct session *s = j->s;
 
-	/* Dirty pages are written before they are dropped. An error leaves things as they were. */
-	(void)fuse_lowlevel_notify_inval_inode(s->se, j->nodeid, 0, 0);
+	flush_wait(s);
 	j->fn(j->arg);
 	free(j);
 	atomic_fetch_sub(&s->helpers, 1);
 	return NULL;
 }
 
-bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), void *arg)
+bool session_flush_then(void *userdata, void (*fn)(void *arg), void *arg)
 {
 	struct session *s = userdata;
 	struct flush_job *j = malloc(sizeof(*j));
@@ -200,9 +219,11 @@ bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), 
 	pthread_t t;
 	int r;
 
-	if (!j)
+	if (!j || !s->sync_start) {
+		free(j);
 		return false;
-	*j = (struct flush_job){ s, nodeid, fn, arg };
+	}
+	*j = (struct flush_job){ s, fn, arg };
 	atomic_fetch_add(&s->helpers, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -282,6 +303,8 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	s->layer = p->layer;
 	s->bdi_dev = p->bdi_dev;
 	s->brake = p->brake;
+	s->sync_start = p->sync_start;
+	s->sync_ctx = p->sync_ctx;
 	s->idmap = p->idmap;
 	s->ended = eventfd(0, EFD_CLOEXEC);
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);

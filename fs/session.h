@@ -23,7 +23,10 @@ struct session_params {
 	uint64_t
 		bdi_dev; /* st_dev of the mount if its readahead shall be tuned (as root), else 0 */
 	struct brake *brake; /* borrowed until the end, started when the mount is up; or NULL */
-	bool idmap;          /* idmapped mounts of it may be made (Linux 6.12) */
+	/* As in struct brake_ops; NULL for a mount that is only read. */
+	int (*sync_start)(void *ctx);
+	void *sync_ctx;
+	bool idmap; /* idmapped mounts of it may be made (Linux 6.12) */
 };
 
 /* Takes ownership of 'fd' in every case and starts serving. */
@@ -37,18 +40,13 @@ int session_ended_fd(const struct session *s);
  * stop the workers, close the connection, free 's'. */
 void session_end(struct session *s, unsigned wait_ms);
 
-/* Have the kernel write back what it caches of this inode, then call fn(arg): on a thread of its
- * own, because a worker that waits for the kernel while the kernel waits for workers would be a
- * deadlock. 'userdata' as libfuse hands it to operations. False: not possible now, 'fn' is not
- * called. */
-bool session_flush_then(void *userdata, uint64_t nodeid, void (*fn)(void *arg), void *arg);
+/* Have the kernel write back what it caches, then call fn(arg): on a thread of its own, because a
+ * worker that waits for the kernel while the kernel waits for workers would be a deadlock.
+ * 'userdata' as libfuse hands it to operations. False: not possible now, 'fn' is not called. */
+bool session_flush_then(void *userdata, void (*fn)(void *arg), void *arg);
 
 /* Have the kernel ask for the attributes of this inode again. */
 void session_forget_attr(void *userdata, uint64_t nodeid);
-/* Write back and forget what it caches of this inode. For threads that hold no lock and no request.
- */
-void session_flush(struct session *s, uint64_t nodeid);
-
 /* What operations work on: 'userdata' is what libfuse hands them. */
 void *session_layer(void *userdata);
 struct brake *session_brake(void *userdata); /* NULL: this mount has none */

@@ -42,6 +42,8 @@ struct session {
 	bool idmap; /* wished for */
 	uint64_t bdi_dev;
 	struct brake *brake;
+	int (*sync_start)(void *ctx);
+	void *sync_ctx;
 	void *layer;
 };
 
