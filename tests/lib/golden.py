@@ -5,6 +5,10 @@ usage: golden.py fill DIR [small]     make the tree in DIR
        golden.py list DIR             print what DIR holds, one JSON object a line
        golden.py make OUT BUILD       make the golden workspaces anew (root; never for a format that
                                       was released: its files stay as they are)
+       golden.py crashed OUT BUILD    the same for those that were cut off at a step of a protocol,
+                                      in OUT/crashed, for the identity in OUT; what each holds is
+                                      written down as wfs.py reads it, which shares no code with
+                                      the daemon
 """
 import hashlib
 import json
@@ -153,10 +157,10 @@ class Maker:
         subprocess.run([sys.executable, "-B", os.path.abspath(__file__), "fill", where] +
                        ["small"] * small, check=True)
 
-    def pack(self, name):
+    def pack(self, name, into=None):
         subprocess.run(["tar", "-C", self.tmp, "--xattrs", "--xattrs-include=user.*", "-S",
                         "--numeric-owner", "--owner=0", "--group=0", "--sort=name", "-czf",
-                        os.path.join(self.out, name + ".tar.gz"), name], check=True)
+                        os.path.join(into or self.out, name + ".tar.gz"), name], check=True)
 
     def keys(self, name):
         """Every kind of slot, each with its secret beside it."""
@@ -202,6 +206,28 @@ class Maker:
                 f.write(text)
         shutil.rmtree(self.tmp)
 
+    def make_crashed(self):
+        program = os.path.join(self.build, "tests/make_crashed")
+        into = os.path.join(self.out, "crashed")
+        lib = os.path.dirname(os.path.abspath(__file__))
+        identity = os.path.join(self.out, "identity.json")
+        os.makedirs(into, exist_ok=True)
+        for step in subprocess.run([program, "--list"], check=True, text=True,
+                                   stdout=subprocess.PIPE).stdout.split():
+            ws, plain = os.path.join(self.tmp, step), os.path.join(self.tmp, "plain")
+            shutil.copy(identity, ws + ".id")
+            os.chmod(ws + ".id", 0o600)
+            subprocess.run([program, step, ws], check=True)
+            self.pack(step, into)
+            subprocess.run([sys.executable, "-B", os.path.join(lib, "wfs.py"), "decrypt", ws, plain,
+                            "--crashed", "--identity", identity], check=True)
+            text = subprocess.run([sys.executable, "-B", os.path.abspath(__file__), "list", plain],
+                                  check=True, text=True, stdout=subprocess.PIPE).stdout
+            with open(os.path.join(into, step + ".list"), "w", encoding="utf-8") as f:
+                f.write(text)
+            shutil.rmtree(plain)
+        shutil.rmtree(self.tmp)
+
     def crash_work(self, where):
         """All of the small tree synced, partly through the log; then the daemon is killed."""
         self.fill(where, True)
@@ -217,14 +243,16 @@ class Maker:
 
 
 def main():
-    if len(sys.argv) < 3 or sys.argv[1] not in ("fill", "list", "make"):
+    if len(sys.argv) < 3 or sys.argv[1] not in ("fill", "list", "make", "crashed"):
         sys.exit(__doc__)
     if sys.argv[1] == "fill":
         fill(sys.argv[2], len(sys.argv) > 3)
     elif sys.argv[1] == "list":
         sys.stdout.write(listing(sys.argv[2]))
-    else:
+    elif sys.argv[1] == "make":
         Maker(sys.argv[2], sys.argv[3]).make()
+    else:
+        Maker(sys.argv[2], sys.argv[3]).make_crashed()
 
 
 if __name__ == "__main__":

@@ -246,8 +246,54 @@ def log_vectors():
                     "cut": cut, "page": page.rstrip(b"\0").hex(),
                     "records": [{"block": b, "count": c, "kind": k, "entry": e.hex()}
                                 for b, c, k, e in records] if seq < len(rows) else []})
-    return {"vol_id": VOL_ID.hex(), "log_key": key.hex(), "image": image.hex(), "states": states,
-            "bad_states": bad_states, "batches": out}
+    return {"vol_id": VOL_ID.hex(), "log_key": key.hex(), "head_key": KEYS.head[1].hex(),
+            "image": image.hex(), "states": states, "bad_states": bad_states, "batches": out,
+            "rings": ring_vectors(key, image, block_key)}
+
+
+def ring_vectors(key, image, block_key):
+    """Rings of 128 pages, as the pages that are not zeros, and how many of their batches count."""
+    other = wfs.Header.seal(dict(suite=1, keygen=1, file_id=rnd("other id", 16), epoch=5, key=F,
+                                 size=0, synced=0, mtime=0, flags=0, mapped=0),
+                            KEYS.head[1], VOL_ID, rnd("other image", 24))
+
+    def batch(seq, blocks, image=image, flags=0, cut=0):
+        sealed = [wfs.block_seal(1, block_key, FILE_ID, b, 5, rnd(f"ring {seq} {b}", 16),
+                                 pattern(n)) for b, n in blocks]
+        page = wfs.batch_seal({"seq": seq, "file_id": FILE_ID, "flags": flags, "cut": cut,
+                               "image": image, "records": [(b, 1, 1, e) for (b, _), (_, e) in
+                                                           zip(blocks, sealed)]},
+                              1, key, VOL_ID, rnd(f"ring {seq}", 24))
+        return [page] + [c + bytes(4096 - len(c)) for c, _ in sealed]
+
+    def flip(page, at):
+        return page[:at] + bytes([page[at] ^ 1]) + page[at + 1:]
+
+    one, two, three = (batch(s, [(s, 4096), (s + 100, 77)]) for s in (77, 78, 79))
+    rows = [("whole", 100, one + two + three, 3), ("wrapped", 126, one + two + three, 3),
+            ("torn descriptor", 0, one + [two[0][:400] + bytes(3696)] + two[1:] + three, 1),
+            ("torn data page", 0, one + [two[0], two[1][:2048] + bytes(2048), two[2]] + three, 1),
+            ("torn last page", 0, one + two + three[:2] + [flip(three[2], 50)], 2),
+            ("bytes behind a short page", 0, one[:2] + [flip(one[2], 300)] + two, 2),
+            ("a gap in seq", 0, one + three, 1),
+            ("an older batch", 0, one + two + one, 2),
+            ("starts late", 0, two + three, 0),
+            ("another file's image", 0, one + batch(78, [(1, 10)], other) + three, 1),
+            ("dead counts", 0, one + batch(78, [], flags=2, cut=78) + three, 3)]
+    out = []
+    for what, tail, pages, count in rows:
+        ring = [bytes(4096)] * 128
+        for i, p in enumerate(pages):
+            ring[(tail + i) % 128] = p
+        st = {"counter": 13, "conf_counter": 1, "epoch": 6, "clean": 0, "ring": 128, "tail": tail,
+              "tail_seq": 77, "used_bytes": 0, "used_files": 0}
+        got = wfs.read_ring(lambda pos, ring=ring: ring[pos], st, KEYS, VOL_ID)
+        assert len(got) == count, (what, len(got))
+        page = wfs.state_seal(st, 1, key, VOL_ID, rnd("ring state " + what, 24))
+        out.append({"what": what, "tail": tail, "batches": count,
+                    "dead": sum(b[2] & 2 for b in got) // 2, "state": page[:128].hex(),
+                    "pages": [p.rstrip(b"\0").hex() for p in pages]})
+    return out
 
 
 def main():

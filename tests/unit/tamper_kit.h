@@ -67,6 +67,7 @@ struct tk {
 	char ws[200];
 	const char *cipher;
 	bool pad;
+	const struct store_io *io; /* NULL: the system's */
 	struct volume *v;
 	struct store *s;
 	struct out *o;
@@ -172,6 +173,7 @@ static inline int tk_open(struct tk *k, bool read_only)
 	p.log = tk_line;
 	p.log_ctx = k;
 	p.read_only = read_only;
+	p.io = k->io;
 	k->store_fd = openat(volume_dirfd(k->v), "store", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = store_open(dup(k->store_fd), &p, &k->s, &err);
 	if (r < 0) {

@@ -81,6 +81,10 @@ sed -n 's/.*"public": "\(.*\)".*/\1 the owner/p' "$golden/identity.json" >"$conf
 inside_list xchacha20 >got || fail "the recipient cannot open it"
 same got tree.list "for the recipient: it"
 ! inside xchacha20 'echo x >/workspace/x' 2>/dev/null || fail "the recipient can write"
+! $wfs check xchacha20 --identity "$golden/friend.json" 2>err || fail "wfs.py reads without a pinned owner"
+grep -q pinned err || fail "wfs.py: $(cat err)"
+$wfs check xchacha20 --identity "$golden/friend.json" --owner "$(cut -d ' ' -f 1 "$config/known_owners")" >got ||
+	fail "wfs.py as a recipient"
 wait_for 10 eval '! [ -s xchacha20/lock ]' || fail "the daemon stays"
 
 use_identity identity
@@ -88,6 +92,13 @@ for ws in padded crashed aes-gcm; do
 	unpack $ws
 	if [ $ws = aes-gcm ] && ! grep -qw aes /proc/cpuinfo; then
 		continue
+	fi
+	if [ $ws = crashed ]; then
+		! $wfs check $ws --identity "$config/identity.json" 2>err || fail "wfs.py reads an unclean store"
+		$wfs decrypt $ws plain --crashed --identity "$config/identity.json" || fail "wfs.py --crashed"
+		/usr/bin/python3 -B "$list" list plain >got
+		same got small.list "crashed, read by wfs.py,"
+		chmod -R u+rwx plain && rm -rf plain
 	fi
 	inside_list $ws >got || fail "$ws does not open"
 	same got small.list $ws
