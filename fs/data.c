@@ -228,7 +228,7 @@ static void keep_fd(struct data *d, struct node *n, int fd)
 
 static int same_inode(const struct node *n, const struct stat *st)
 {
-	return n->st.st_ino == st->st_ino && n->st.st_dev == st->st_dev &&
+	return n->ino == st->st_ino && n->told.dev == (uint32_t)st->st_dev &&
 			       n->type == (st->st_mode & S_IFMT)
 		       ? 0
 		       : -ESTALE;
@@ -365,7 +365,7 @@ int data_adopt(struct data *d, struct node *parent, const char *name, const stru
 		n = tree_make(d->tree, raw->st_ino, raw->st_mode);
 		if (n) {
 			tree_hide_ino(d->tree, n); /* one node for each name */
-			n->st = *raw;
+			node_tell(n, raw);
 			dentry_bind(d->tree, e, n);
 		}
 	}
@@ -480,7 +480,7 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 	if (s.kind == DATA_ROOT) {
 		data_show_made_up(d, "", ret);
 	} else if (s.kind == DATA_SOURCE_FILE) {
-		*ret = n->st;
+		node_told(n, ret);
 	} else {
 		r = raw_stat(d, s.dirfd, s.name, &raw);
 		if (r == 0)
@@ -523,7 +523,7 @@ int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret
 	autoclose int fd = -1;
 	struct spot s;
 	struct node *n;
-	struct stat st;
+	struct stat st, known;
 	int r = data_node(d, nodeid, &n);
 
 	if (r < 0)
@@ -542,11 +542,14 @@ int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret
 		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
 	pthread_mutex_lock(&n->mu);
-	*ret_keep = same_content(&n->st, &st);
+	node_told(n, &known);
+	*ret_keep = same_content(&known, &st);
 	/* Not all of it: which inode it is never changes and is read without the lock. */
-	n->st.st_size = st.st_size;
-	n->st.st_mtim = st.st_mtim;
-	n->st.st_ctim = st.st_ctim;
+	n->told.size = (uint64_t)st.st_size;
+	n->told.mtime = st.st_mtim.tv_sec;
+	n->told.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
+	n->told.ctime = st.st_ctim.tv_sec;
+	n->told.ctime_ns = (uint32_t)st.st_ctim.tv_nsec;
 	pthread_mutex_unlock(&n->mu);
 	*ret_fd = take_fd(&fd);
 	return 0;

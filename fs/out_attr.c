@@ -18,6 +18,7 @@
 #include "fs/quota.h"
 #include "fs/store.h"
 
+#define TREE_BLKSIZE    (128 * 1024)
 #define FILE_OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
 /* -- modes ---------------------------------------------------------------- */
@@ -139,14 +140,13 @@ void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 	*ret = *backing;
 	ret->st_mode = n->type | mode_get(o, n, dirfd, stored, backing);
 	owner_show(o, ret);
-	ret->st_blksize = 128 * 1024;
+	ret->st_blksize = TREE_BLKSIZE;
 	ret->st_rdev = 0;
 	if (S_ISREG(n->type))
 		size_fill(o, n, dirfd, stored, backing, ret);
 	else if (S_ISLNK(n->type))
 		symlink_size_fill(dirfd, stored, ret);
-	n->nlink = (uint32_t)backing->st_nlink;
-	n->st = *ret;
+	node_tell(n, ret);
 }
 
 /* -- getattr -------------------------------------------------------------- */
@@ -186,8 +186,8 @@ int attr_get(struct out *o, struct node *n, struct stat *ret)
 		return r;
 	}
 	/* No name and no descriptor any more: what was last known. */
-	n->st.st_nlink = 0;
-	*ret = n->st;
+	n->nlink = 0;
+	node_told(n, ret);
 	return 0;
 }
 
@@ -276,21 +276,24 @@ static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
 /* An inode without name and descriptor: nobody will read it again but by what we answer now. */
 static int set_in_memory(struct out *o, struct node *n, const struct out_attr *a)
 {
-	struct stat st = n->st;
+	struct stat st;
 
+	node_told(n, &st);
 	if (a->valid & OUT_SET_OWNER) {
 		st.st_uid = a->uid;
 		st.st_gid = a->gid;
 		owner_show(o, &st);
 		if (a->uid != OWNER_KEEP)
-			n->st.st_uid = st.st_uid;
+			n->told.uid = st.st_uid;
 		if (a->gid != OWNER_KEEP)
-			n->st.st_gid = st.st_gid;
+			n->told.gid = st.st_gid;
 	}
 	if (a->valid & OUT_SET_MODE)
-		n->st.st_mode = n->type | (a->mode & MODE_KEPT);
-	if (a->valid & OUT_SET_MTIME && a->mtime.tv_nsec != UTIME_NOW)
-		n->st.st_mtim = a->mtime;
+		n->told.mode = n->type | (a->mode & MODE_KEPT);
+	if (a->valid & OUT_SET_MTIME && a->mtime.tv_nsec != UTIME_NOW) {
+		n->told.mtime = a->mtime.tv_sec;
+		n->told.mtime_ns = (uint32_t)a->mtime.tv_nsec;
+	}
 	return 0;
 }
 
@@ -348,8 +351,8 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
  */
 static bool nothing_new(const struct node *n, const struct out_attr *a)
 {
-	return a->valid == OUT_SET_MTIME && !n->written && n->st.st_ino == n->ino &&
-	       n->st.st_mtim.tv_sec == a->mtime.tv_sec && n->st.st_mtim.tv_nsec == a->mtime.tv_nsec;
+	return a->valid == OUT_SET_MTIME && !n->written && n->told_known &&
+	       n->told.mtime == a->mtime.tv_sec && n->told.mtime_ns == a->mtime.tv_nsec;
 }
 
 /* n->mu is held. */
@@ -385,7 +388,7 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 		return -EINVAL;
 	pthread_mutex_lock(&n->mu);
 	if (nothing_new(n, a)) {
-		*ret = n->st;
+		node_told(n, ret);
 		pthread_mutex_unlock(&n->mu);
 		return 0;
 	}

@@ -70,7 +70,7 @@ int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 	*ret = (struct victim){
 		.n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE, .late = -1
 	};
-	if (ret->last && S_ISLNK(n->type) && n->st.st_size > SYMLINK_ONE_PIECE)
+	if (ret->last && S_ISLNK(n->type) && n->told.size > SYMLINK_ONE_PIECE)
 		find_tail(dirfd, stored, ret);
 	if (!ret->last || !S_ISREG(n->type))
 		return 0;
@@ -100,7 +100,8 @@ void victim_commit(struct out *o, struct victim *v)
 
 	if (n->nlink > 0)
 		n->nlink--;
-	n->st.st_nlink = v->last ? 0 : n->nlink;
+	if (v->last)
+		n->nlink = 0;
 	if (!v->last) {
 		note_metadata(o, n);
 		return;

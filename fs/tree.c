@@ -207,6 +207,44 @@ fail:
 	return NULL;
 }
 
+void node_tell(struct node *n, const struct stat *st)
+{
+	n->told = (struct told){
+		.atime = st->st_atim.tv_sec,
+		.atime_ns = (uint32_t)st->st_atim.tv_nsec,
+		.mtime = st->st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)st->st_mtim.tv_nsec,
+		.ctime = st->st_ctim.tv_sec,
+		.ctime_ns = (uint32_t)st->st_ctim.tv_nsec,
+		.dev = (uint32_t)st->st_dev,
+		.mode = st->st_mode,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.size = (uint64_t)st->st_size,
+		.blocks = (uint64_t)st->st_blocks,
+	};
+	n->nlink = (uint32_t)st->st_nlink;
+	n->told_known = true;
+}
+
+void node_told(const struct node *n, struct stat *ret)
+{
+	*ret = (struct stat){
+		.st_dev = n->told.dev,
+		.st_ino = n->ino,
+		.st_nlink = n->nlink,
+		.st_mode = n->told.mode,
+		.st_uid = n->told.uid,
+		.st_gid = n->told.gid,
+		.st_size = (off_t)n->told.size,
+		.st_blksize = TREE_BLKSIZE,
+		.st_blocks = (blkcnt_t)n->told.blocks,
+		.st_atim = { n->told.atime, n->told.atime_ns },
+		.st_mtim = { n->told.mtime, n->told.mtime_ns },
+		.st_ctim = { n->told.ctime, n->told.ctime_ns },
+	};
+}
+
 void tree_hide_ino(struct tree *t, struct node *n)
 {
 	if (n->in_inos)

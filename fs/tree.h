@@ -62,6 +62,16 @@ struct dir {
 	struct node *lru_prev, *lru_next; /* among directories with an open, unpinned fd */
 };
 
+/* What was last told of an inode, as far as the node does not hold it elsewhere.  Not a struct
+ * stat: there is one for every inode that the kernel knows. */
+struct told {
+	int64_t atime, mtime, ctime; /* seconds */
+	uint32_t atime_ns, mtime_ns, ctime_ns;
+	uint32_t dev; /* the kernel has no more bits */
+	uint32_t mode, uid, gid;
+	uint64_t size, blocks;
+};
+
 struct node {
 	struct hlink by_id, by_ino;
 	uint64_t nodeid, ino;
@@ -83,8 +93,9 @@ struct node {
 	bool mode_known; /* 'mode' holds the plain permission bits */
 	uint32_t mode;
 	uint32_t nlink;
-	atomic_bool written; /* the store has a newer mtime than st */
-	struct stat st;      /* what was last told; answers for an inode without name and fd */
+	atomic_bool written; /* the store has a newer mtime than told */
+	bool told_known;
+	struct told told; /* answers for an inode without name and descriptor */
 };
 
 struct tree {
@@ -111,6 +122,12 @@ struct node *tree_make(struct tree *t, uint64_t ino, mode_t type);
 /* The inode lost its last name (its number may be reused by the store), or got one again. */
 void tree_hide_ino(struct tree *t, struct node *n);
 int tree_show_ino(struct tree *t, struct node *n);
+
+/* Remember, and tell again, what is known of an inode; node->mu is held. Its nlink is node->nlink.
+ */
+#define TREE_BLKSIZE (128 * 1024)
+void node_tell(struct node *n, const struct stat *st);
+void node_told(const struct node *n, struct stat *ret);
 
 /* Free what nobody uses any more, up the tree as far as that goes. */
 void tree_reap(struct tree *t, struct node *n);
