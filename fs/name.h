@@ -68,6 +68,8 @@ int symlink_decrypt(const struct name_keys *k, const char *stored, const char *t
 		    char target[static SYMLINK_PLAIN_MAX + 1], size_t *ret_len);
 /* st_size of the plaintext link from the stored text alone; -EBADMSG. */
 int symlink_plain_size(const char *stored, size_t stored_len, uint64_t *ret);
+/* The same from its length alone; -EAGAIN: that could be one with a tail, look at the text. */
+int symlink_size_of_length(size_t stored_len, uint64_t *ret);
 
 /* xattrs.  'owner' is the file id or dirid (16 bytes).  'name' is without "user.". */
 #define XATTR_STORED_SIZE    256

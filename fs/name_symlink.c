@@ -18,6 +18,7 @@
 #define HASH_CHARS 43
 #define HEAD_LEN   (2 + HASH_LEN) /* LE16(length), H */
 #define CUT        3000           /* sealed bytes that stay beside the head */
+#define HEAD_CHARS (1 + ((HEAD_LEN + CUT) * 4 + 2) / 3)
 #define SEALED_MAX (SYMLINK_PLAIN_MAX + OVERHEAD)
 
 static_assert((DIRECT_MAX + OVERHEAD) * 4 / 3 + 1 == SYMLINK_PLAIN_MAX, "direct targets fit");
@@ -135,6 +136,16 @@ int symlink_decrypt(const struct name_keys *k, const char *stored, const char *t
 	return 0;
 }
 
+static int size_direct(size_t stored_len, uint64_t *ret)
+{
+	size_t n = stored_len * 3 / 4;
+
+	if (stored_len % 4 == 1 || n <= OVERHEAD || n > DIRECT_MAX + OVERHEAD)
+		return -EBADMSG;
+	*ret = n - OVERHEAD;
+	return 0;
+}
+
 int symlink_plain_size(const char *stored, size_t stored_len, uint64_t *ret)
 {
 	uint8_t head[3];
@@ -148,9 +159,10 @@ int symlink_plain_size(const char *stored, size_t stored_len, uint64_t *ret)
 		*ret = le16_load(head);
 		return 0;
 	}
-	n = stored_len * 3 / 4;
-	if (stored_len % 4 == 1 || n <= OVERHEAD || n > DIRECT_MAX + OVERHEAD)
-		return -EBADMSG;
-	*ret = n - OVERHEAD;
-	return 0;
+	return size_direct(stored_len, ret);
+}
+
+int symlink_size_of_length(size_t stored_len, uint64_t *ret)
+{
+	return stored_len == HEAD_CHARS ? -EAGAIN : size_direct(stored_len, ret);
 }

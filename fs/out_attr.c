@@ -121,12 +121,15 @@ static void size_fill(struct out *o, struct node *n, int dirfd, const char *stor
 	ret->st_blocks = MIN(ret->st_blocks, (blkcnt_t)(blockmap_count(size) * (BLOCK_SIZE / 512)));
 }
 
+/* Mostly the length tells; reading the link would change its atime. */
 static void symlink_size_fill(int dirfd, const char *stored, struct stat *ret)
 {
 	char text[SYMLINK_STORED_SIZE];
-	ssize_t n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
 	uint64_t size = 0;
+	ssize_t n = 0;
 
+	if (symlink_size_of_length((size_t)ret->st_size, &size) == -EAGAIN)
+		n = readlinkat(dirfd, stored, text, sizeof(text) - 1);
 	if (n > 0) {
 		text[n] = '\0';
 		(void)symlink_plain_size(text, (size_t)n, &size);

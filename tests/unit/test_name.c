@@ -148,7 +148,9 @@ static void dirids(void)
 
 static void symlinks(void)
 {
-	static const size_t lens[] = { 1, 2, 3, 100, 3030, 3031, 3032, 4095 };
+	static const size_t lens[] = {
+		1, 2, 3, 100, 2993, 2994, 2995, 2996, 3030, 3031, 3032, 4095
+	};
 	static char target[4200], stored[SYMLINK_STORED_SIZE], tail[SYMLINK_STORED_SIZE],
 		back[SYMLINK_PLAIN_MAX + 1];
 	char name[SYMLINK_TAIL_NAME_SIZE], name2[SYMLINK_TAIL_NAME_SIZE];
@@ -165,6 +167,12 @@ static void symlinks(void)
 		CHECK_EQ(symlink_needs_tail(stored, name2), has_tail);
 		CHECK_EQ(symlink_plain_size(stored, strlen(stored), &size), 0);
 		CHECK_EQ(size, lens[i]);
+		/* Without the text, but where a tail is possible. */
+		size = 0;
+		CHECK_EQ(symlink_size_of_length(strlen(stored), &size),
+			 strlen(stored) == 4047 ? -EAGAIN : 0);
+		CHECK_EQ(size, strlen(stored) == 4047 ? 0 : lens[i]);
+		CHECK(!has_tail || strlen(stored) == 4047);
 		CHECK_EQ(symlink_decrypt(&keys, stored, has_tail ? tail : NULL, back, &len), 0);
 		CHECK_EQ(len, lens[i]);
 		CHECK_STR(back, target);
