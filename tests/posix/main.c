@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-bool is_root, one_owner;
+bool is_root, in_sandbox;
 const mode_t types[5] = { S_IFREG, S_IFDIR, S_IFIFO, S_IFSOCK, S_IFLNK };
 
 static unsigned long held, broken;
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	is_root = geteuid() == 0;
-	one_owner = getenv("ONE_OWNER") != NULL;
+	in_sandbox = getenv("SANDBOX") != NULL;
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		unsigned long before = held;
 

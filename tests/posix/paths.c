@@ -270,8 +270,6 @@ static void check_search(void)
 {
 	make("closed", S_IFDIR);
 	put("closed/x", "text");
-	if (is_root && one_owner)
-		return;
 	GIVES(chmod("closed", 0666), 0, "chmod");
 	GIVES(chmod(".", 0777), 0, "chmod");
 	if (is_root)
@@ -395,11 +393,13 @@ static void check_lengths(void)
 
 static void check_devices(void)
 {
+	const int refused = in_sandbox ? EACCES : EPERM; /* Landlock is asked first */
+
 	/* On a filesystem of the host root may make them. */
 	if (getenv("CONTROL") && is_root)
 		return;
-	GIVES(mknod("dev", S_IFCHR | 0644, 0x0103), EPERM, "a character device");
-	GIVES(mknod("dev", S_IFBLK | 0644, 0x0103), EPERM, "a block device");
+	GIVES(mknod("dev", S_IFCHR | 0644, 0x0103), refused, "a character device");
+	GIVES(mknod("dev", S_IFBLK | 0644, 0x0103), refused, "a block device");
 	ok(access("dev", F_OK) < 0, "there is none");
 }
 

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 extern bool is_root;
-extern bool one_owner; /* a mount by an ordinary user: no group but the owner's */
+extern bool in_sandbox; /* no ids but one's own, and Landlock */
 
 /* One check: 'good' must hold. The rest says what it is about, as for printf. */
 void ok(bool good, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

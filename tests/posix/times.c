@@ -298,7 +298,7 @@ static void check_rights(void)
 		{ { { 0, UTIME_NOW }, { 6, 6 } }, 0, EPERM, EPERM },
 	};
 
-	if (!is_root || one_owner)
+	if (!is_root)
 		return;
 	for (size_t t = 0; t < 4; t++) {
 		make("x", types[t]);
