@@ -294,6 +294,10 @@ static ssize_t write_locked(struct pass *p)
 			r = cfile_log_head(f);
 		else if (!f->head_home)
 			r = home_write_head(f); /* the first write was not of block 0 */
+		if (r == -ENOSPC) { /* what is stored is stored: the header goes later */
+			f->head_dirty = true;
+			r = 0;
+		}
 	}
 	p->retire = f->cut_logged > CUT_LOGGED_MAX;
 	cfile_publish(f);
