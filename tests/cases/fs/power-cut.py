@@ -1,14 +1,15 @@
 # Power cuts at random moments of what programs do: what was synced is there, all else is readable.
-# By hand: SEED=n COUNT=states per workload WORK=names, with the build's sbxctl in PATH.
-# run: root
-# needs: fuse py:sqlite3
+# By hand: SBX_BUILD=build PYTHONPATH=tests/lib PATH=build/shell:$PATH SEED=n COUNT=states per workload
+# WORK=names OWN=0|1 (see tests/crash/disk.h) KEEP=1 python3 THIS, in an empty directory.
+# run: root user
+# needs: fuse fusermount3 py:sqlite3
 # timeout: 600
 import os, random, shutil, sys, time
 
 import crash, crash_work
 
 seed = int(os.environ.get("SEED", time.time()))
-count = int(os.environ.get("COUNT", 240))
+count = int(os.environ.get("COUNT", 240 if os.environ.get("MODE") != "user" else 50))
 only = os.environ.get("WORK", "").split()
 print("SEED", seed, flush=True)
 if not os.path.exists(crash.RECORDER):
