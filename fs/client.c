@@ -32,6 +32,7 @@
 
 #define LOCK_FILE_MAX 4096
 #define OPEN_WAIT_MS  15000
+#define TELL_AFTER_MS 3000
 #define HELLO_WAIT_S  60 /* it may be syncing for another */
 
 struct fsc {
@@ -313,60 +314,6 @@ static size_t serve_argv(const struct fsc_options *o, const char *path, const ch
 	return n;
 }
 
-/* Start one and wait for its word: ready and where (a lock file on read-only media cannot say so),
- * or why not. It ends when '*ret_line' is closed before anybody connected. */
-static int daemon_start(const struct fsc_options *o, char sock[static 64], int *ret_line,
-			struct err *err)
-{
-	char path[4096], fdtext[16], buf[8192];
-	const char *argv[16];
-	autojson json_t *reply = NULL;
-	int sv[2], fds[FD_PASS_MAX], r;
-	autoclose int line = -1;
-	const char *name;
-	size_t nfds;
-	ssize_t n;
-
-	r = fsc_daemon_must(path, sizeof(path), err);
-	if (r < 0)
-		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
-		return err_set(err, -errno, "start the daemon of '%s'", o->ws);
-	line = sv[0];
-	snprintf(fdtext, sizeof(fdtext), "%d", sv[1]);
-	serve_argv(o, path, fdtext, argv);
-	r = spawn_detached(path, (char *const *)argv, sv[1]);
-	close(sv[1]);
-	if (r < 0)
-		return err_set(err, r, "start '%s'", path);
-	n = fd_recv(line, buf, sizeof(buf), fds, &nfds);
-	if (n <= 0)
-		return err_set(err, -EIO, "the daemon of '%s' ended before it was ready.", o->ws);
-	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
-	if (r == 0)
-		r = fsc_reply_check(reply, err);
-	if (r == 0 && (json_get_str(reply, "socket", &name, NULL) < 0 || strlen(name) >= 64))
-		r = err_set(err, -EPROTO, "the daemon sent an answer that is not understood.");
-	if (r < 0)
-		return r;
-	strcpy(sock, name);
-	*ret_line = take_fd(&line);
-	return 0;
-}
-
-static int open_ws(const char *ws, int *ret, struct err *err)
-{
-	int fd = open(ws, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 && errno == ENOENT)
-		return err_set(err, -ENOENT,
-			       "there is no workspace '%s'; make one: sbxctl init %s.", ws, ws);
-	if (fd < 0)
-		return err_set(err, -errno, "open workspace '%s'", ws);
-	*ret = fd;
-	return 0;
-}
-
 static json_t *lock_text(int wsfd)
 {
 	autofree char *text = NULL;
@@ -399,10 +346,76 @@ static bool being_opened(int wsfd, const char *ws, bool *told)
 		return false;
 	if (!*told)
 		log_print(LOG_NOTE,
-			  "workspace '%s' is being opened by process %llu: waiting for it.", ws,
-			  (unsigned long long)pid);
+			  "workspace '%s' is being opened by process %llu, after a crash "
+			  "mended: waiting for it.",
+			  ws, (unsigned long long)pid);
 	*told = true;
 	return true;
+}
+
+/* Opening is a matter of milliseconds, but after a crash. Not said while a passphrase is asked: the
+ * lock has no text yet then. */
+static void wait_for_word(int line, int wsfd, const char *ws, bool *told)
+{
+	struct pollfd p = { .fd = line, .events = POLLIN };
+
+	while (!*told && poll(&p, 1, TELL_AFTER_MS) == 0)
+		(void)being_opened(wsfd, ws, told);
+}
+
+/* Start one and wait for its word: ready and where (a lock file on read-only media cannot say so),
+ * or why not. It ends when '*ret_line' is closed before anybody connected. */
+static int daemon_start(const struct fsc_options *o, int wsfd, bool *told, char sock[static 64],
+			int *ret_line, struct err *err)
+{
+	char path[4096], fdtext[16], buf[8192];
+	const char *argv[16];
+	autojson json_t *reply = NULL;
+	int sv[2], fds[FD_PASS_MAX], r;
+	autoclose int line = -1;
+	const char *name;
+	size_t nfds;
+	ssize_t n;
+
+	r = fsc_daemon_must(path, sizeof(path), err);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return err_set(err, -errno, "start the daemon of '%s'", o->ws);
+	line = sv[0];
+	snprintf(fdtext, sizeof(fdtext), "%d", sv[1]);
+	serve_argv(o, path, fdtext, argv);
+	r = spawn_detached(path, (char *const *)argv, sv[1]);
+	close(sv[1]);
+	if (r < 0)
+		return err_set(err, r, "start '%s'", path);
+	wait_for_word(line, wsfd, o->ws, told);
+	n = fd_recv(line, buf, sizeof(buf), fds, &nfds);
+	if (n <= 0)
+		return err_set(err, -EIO, "the daemon of '%s' ended before it was ready.", o->ws);
+	r = json_parse(buf, (size_t)n, "the daemon's answer", &reply, err);
+	if (r == 0)
+		r = fsc_reply_check(reply, err);
+	if (r == 0 && (json_get_str(reply, "socket", &name, NULL) < 0 || strlen(name) >= 64))
+		r = err_set(err, -EPROTO, "the daemon sent an answer that is not understood.");
+	if (r < 0)
+		return r;
+	strcpy(sock, name);
+	*ret_line = take_fd(&line);
+	return 0;
+}
+
+static int open_ws(const char *ws, int *ret, struct err *err)
+{
+	int fd = open(ws, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return err_set(err, -ENOENT,
+			       "there is no workspace '%s'; make one: sbxctl init %s.", ws, ws);
+	if (fd < 0)
+		return err_set(err, -errno, "open workspace '%s'", ws);
+	*ret = fd;
+	return 0;
 }
 
 int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
@@ -422,7 +435,7 @@ int fsc_open(const struct fsc_options *o, struct fsc **ret, struct err *err)
 		r = try_connect(wsfd, o->ws, ret, err);
 		if (r != -ENOTCONN || !o->start)
 			return r;
-		r = daemon_start(o, sock, &line, err);
+		r = daemon_start(o, wsfd, &told, sock, &line, err);
 		if (r == 0)
 			r = connect_named(sock, o->ws, ret, err);
 		if (r == 0 || (r != -EBUSY && r != -ENOTCONN))

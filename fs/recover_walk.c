@@ -16,7 +16,7 @@
 #include "fs/quota.h"
 #include "fs/recover.h"
 
-#define THREADS   4u /* that look at files, the reader of directories among them */
+#define THREADS   8u /* that look at files, the reader of directories among them */
 #define QUEUE     256u
 #define TELL_MS   5000u /* a line in the log so often */
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
