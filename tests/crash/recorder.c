@@ -35,6 +35,12 @@ static uint64_t room;
 static bool own; /* TRACE_OWN_ENV, as the daemon may clear its environment */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Helpers of the daemon change nothing in the store, and have a lock of their own. */
+static void in_child(void)
+{
+	head = NULL;
+}
+
 static __attribute__((constructor)) void start(void)
 {
 	const char *path = getenv(TRACE_ENV);
@@ -55,6 +61,7 @@ static __attribute__((constructor)) void start(void)
 	head = map;
 	room = (uint64_t)st.st_size - TRACE_START;
 	head->magic = TRACE_MAGIC;
+	pthread_atfork(NULL, NULL, in_child);
 }
 
 static void *put(void *at, const void *what, size_t len)
