@@ -261,13 +261,12 @@ int out_lookup(struct out *o, uint64_t parent, const char *name, struct out_entr
 		return r;
 	if (strlen(name) > NAME_PLAIN_MAX)
 		return -ENAMETOOLONG;
-	fd = dir_lock_read(o, dir);
+	fd = dir_lock_name(o, dir);
 	if (fd < 0)
 		return fd;
-	tree_lock(o);
-	d = dir_find(o->tree, dir, name, strlen(name));
-	tree_unlock(o);
-	r = d ? entry_get(o, dir, fd, d, ret, NULL) : -ENOENT;
+	r = dir_name(o, dir, fd, name, &d);
+	if (r == 0)
+		r = d ? entry_get(o, dir, fd, d, ret, NULL) : -ENOENT;
 	dir_unlock(o, dir);
 	return r;
 }

@@ -71,9 +71,13 @@ int dir_remove_strays(int dirfd);
 /* Give a directory that we just made its id. */
 int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN]);
 
-/* Lock names for reading or writing and pin; the names are loaded.  Returns the descriptor. */
+/* Lock names and pin; returns the descriptor.  For reading, all names are loaded.  For writing, or
+ * to look one up, the names of a big directory need not be: dir_name() finds what is there. */
 int dir_lock_read(struct out *o, struct node *dir);
 int dir_lock_write(struct out *o, struct node *dir);
+int dir_lock_name(struct out *o, struct node *dir);
+/* The entry of a name in a locked directory; 0 and NULL: there is none. */
+int dir_name(struct out *o, struct node *dir, int dirfd, const char *name, struct dentry **ret);
 void dir_unlock(struct out *o, struct node *dir);
 /* Two directories (maybe the same) for writing. */
 int dir_lock_two(struct out *o, struct node *a, struct node *b, int *ret_fd_a, int *ret_fd_b);

@@ -66,8 +66,13 @@ static int making_begin(struct out *o, uint64_t parent, const char *name, uint8_
 		making_end(m, r);
 		return r;
 	}
+	r = dir_name(o, m->dir, m->dirfd, name, &old);
+	if (r < 0) {
+		m->s.is_long = false;
+		making_end(m, r);
+		return r;
+	}
 	tree_lock(o);
-	old = dir_find(o->tree, m->dir, name, strlen(name));
 	if (!old)
 		m->d = dir_add(o->tree, m->dir, name, strlen(name), 0, type);
 	tree_unlock(o);

@@ -21,6 +21,8 @@
 
 #define DIR_OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_TRIES     8
+/* A thousand entries or more, as far as a filesystem tells by the size of a directory. */
+#define DIR_BIG_BYTES 65536
 
 int node_get(struct out *o, uint64_t nodeid, struct node **ret)
 {
@@ -373,20 +375,72 @@ void dir_put(struct out *o, struct node *dir)
 
 /* -- locks ---------------------------------------------------------------- */
 
-int dir_lock_write(struct out *o, struct node *dir)
+/* Reading all names of such a directory takes too long for one request: each is asked for. */
+static bool is_big(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size > DIR_BIG_BYTES;
+}
+
+static int lock_write(struct out *o, struct node *dir, bool all)
 {
 	int fd = dir_get(o, dir), r = 0;
 
 	if (fd < 0)
 		return fd;
 	pthread_rwlock_wrlock(&dir->dir->rw);
-	if (!dir->dir->loaded)
+	if (!dir->dir->loaded && (all || !is_big(fd)))
 		r = dir_load(o, dir, fd);
 	if (r < 0) {
 		dir_unlock(o, dir);
 		return r;
 	}
 	return fd;
+}
+
+int dir_lock_write(struct out *o, struct node *dir)
+{
+	return lock_write(o, dir, false);
+}
+
+int dir_lock_name(struct out *o, struct node *dir)
+{
+	int fd = dir_get(o, dir);
+
+	if (fd < 0)
+		return fd;
+	pthread_rwlock_rdlock(&dir->dir->rw);
+	if (dir->dir->loaded)
+		return fd;
+	dir_unlock(o, dir);
+	return dir_lock_write(o, dir);
+}
+
+/* Not in memory: the store knows. */
+static int name_ask(struct out *o, struct node *dir, int dirfd, const char *name,
+		    struct dentry **ret)
+{
+	struct stored s;
+	struct stat st;
+	int r = stored_name(o, dir, name, &s);
+
+	if (r < 0)
+		return r;
+	if (fstatat(dirfd, s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	tree_lock(o);
+	*ret = dir_add(o->tree, dir, name, strlen(name), st.st_ino, (uint8_t)IFTODT(st.st_mode));
+	tree_unlock(o);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int dir_name(struct out *o, struct node *dir, int dirfd, const char *name, struct dentry **ret)
+{
+	tree_lock(o);
+	*ret = dir_find(o->tree, dir, name, strlen(name));
+	tree_unlock(o);
+	return *ret || dir->dir->loaded ? 0 : name_ask(o, dir, dirfd, name, ret);
 }
 
 int dir_lock_read(struct out *o, struct node *dir)
@@ -400,7 +454,7 @@ int dir_lock_read(struct out *o, struct node *dir)
 		if (dir->dir->loaded)
 			return fd;
 		dir_unlock(o, dir);
-		fd = dir_lock_write(o, dir); /* loads it */
+		fd = lock_write(o, dir, true); /* loads it */
 		if (fd < 0)
 			return fd;
 		dir_unlock(o, dir);

@@ -194,8 +194,12 @@ static int remove_name(struct out *o, uint64_t parent, const char *name, bool wa
 	fd = dir_lock_write(o, dir);
 	if (fd < 0)
 		return fd;
+	r = dir_name(o, dir, fd, name, &d);
+	if (r < 0) {
+		dir_unlock(o, dir);
+		return r;
+	}
 	tree_lock(o);
-	d = dir_find(o->tree, dir, name, strlen(name));
 	n = d ? d->node : NULL;
 	if (n)
 		n->nlookup++; /* ours, for as long as this takes */

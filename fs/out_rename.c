@@ -28,8 +28,10 @@ static int side_find(struct renaming *r, int i, const char *name)
 
 	if (ret < 0)
 		return ret;
+	ret = dir_name(o, r->dir[i], r->fd[i], name, &r->d[i]);
+	if (ret < 0)
+		return ret;
 	tree_lock(o);
-	r->d[i] = dir_find(o->tree, r->dir[i], name, strlen(name));
 	r->n[i] = r->d[i] ? r->d[i]->node : NULL;
 	if (r->n[i])
 		r->n[i]->nlookup++;
