@@ -41,7 +41,7 @@ class Place:
         if r.returncode != 0:
             raise SystemExit(f"umount: {r.stderr}")
         with open(f"{self.ws}/lock") as f:
-            for _ in range(1000):
+            for _ in range(6000):
                 try:
                     fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     return
