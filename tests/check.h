@@ -10,6 +10,18 @@
 
 static int check_failures, check_count;
 
+/* A build that is several times slower, and in which some system calls are taken over. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CHECK_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CHECK_SANITIZED 1
+#endif
+#endif
+#ifndef CHECK_SANITIZED
+#define CHECK_SANITIZED 0
+#endif
+
 #define CHECK(cond)                                                                                \
 	do {                                                                                       \
 		check_count++;                                                                     \

@@ -89,14 +89,25 @@ static void complain(const char *kind, const struct item *it, enum outcome o, co
 		it->place, outcome_names[o], k.lines);
 }
 
+/* In a slow build some of them will do. */
+static bool left_to_others(void)
+{
+	static unsigned n;
+
+	return CHECK_SANITIZED && ++n % 5 != 0;
+}
+
 /* The store is tampered with: 'a' and 'b' (may be NULL) may suffer, nothing else. */
 static void judge(const char *kind, unsigned allowed, const struct item *a, const struct item *b,
 		  const char *detail)
 {
 	struct kind *x = kind_of(kind);
 	enum outcome worst = RIGHT;
-	int r = tk_open(&k, false);
+	int r;
 
+	if (left_to_others())
+		return;
+	r = tk_open(&k, false);
 	x->tried++;
 	check_count++;
 	if (r < 0) {

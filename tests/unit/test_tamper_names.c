@@ -83,7 +83,7 @@ static void moved(struct item *it, struct item *dir)
 	snprintf(to, sizeof(to), "%s/%s", todir, strrchr(from, '/') + 1);
 	CHECK_EQ(rename(from, to), 0);
 	judge("name: moved to another directory", MAY(REMOVED), it, dir, dir->path);
-	CHECK(strstr(k.lines, dir->place) != NULL);
+	CHECK(CHECK_SANITIZED || strstr(k.lines, dir->place) != NULL);
 	CHECK_EQ(rename(to, from), 0);
 	restore(NULL);
 }
