@@ -521,3 +521,13 @@ void cfile_set_mtime(struct cfile *f, int64_t mtime_ns)
 	(void)futimens(f->fd, ts);
 	pthread_rwlock_unlock(&f->lock);
 }
+
+void cfile_show_mtime(struct cfile *f)
+{
+	int64_t ns;
+
+	pthread_rwlock_rdlock(&f->lock);
+	ns = f->h.mtime_ns;
+	pthread_rwlock_unlock(&f->lock);
+	cfile_set_mtime(f, ns);
+}

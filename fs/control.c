@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "config.h"
+#include "fs/brake.h"
 #include "fs/data.h"
 #include "fs/fsd.h"
 #include "fs/msglog.h"
@@ -129,12 +130,18 @@ static json_t *session_rows(struct fsd *d)
 
 static json_t *quota_row(const struct fsd *d)
 {
+	const char *writes = NULL;
 	struct quota_usage q;
 
 	quota_get(d->quota, &q);
-	return json_pack("{s:I, s:I, s:I, s:I}", "bytes", (json_int_t)q.bytes, "files",
+	/* Only a mount that writes has a way of writing; without a brake it is the strict one. */
+	if (d->mounts.kind != MOUNTED_NOT && !volume_read_only(d->vol))
+		writes = !d->mounts.brake               ? "strict"
+			 : brake_is_on(d->mounts.brake) ? "through"
+							: "cached";
+	return json_pack("{s:I, s:I, s:I, s:I, s:s?}", "bytes", (json_int_t)q.bytes, "files",
 			 (json_int_t)q.files, "limit_bytes", (json_int_t)q.limit_bytes,
-			 "limit_files", (json_int_t)q.limit_files);
+			 "limit_files", (json_int_t)q.limit_files, "writes", writes);
 }
 
 static int do_status(struct work *w, struct answer *a, struct err *err)

@@ -22,6 +22,7 @@
 #include "fs/out.h"
 #include "fs/session.h"
 #include "fs/store.h"
+#include "fs/volume.h"
 
 #define WORKERS_DATASETS  3
 #define WORKERS_WORKSPACE 4
@@ -72,7 +73,11 @@ static int make_brake(struct fsd *d, uint64_t dev, struct err *err)
 	bool root_writes = d->mounts.kind == MOUNTED_HOST && geteuid() == 0;
 	int r;
 
-	if (out_read_only(d->out))
+	bool strict = false;
+
+	(void)json_get_bool(volume_settings(d->vol), "quota.strict", &strict, NULL);
+	out_set_strict(d->out, strict);
+	if (strict || out_read_only(d->out))
 		return 0;
 	d->mounts.writing_dev = dev;
 	r = brake_new(d->quota, &ops, root_writes, &d->mounts.brake);

@@ -25,7 +25,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct out *o = session_layer(userdata);
 
-	session_configure(conn, !out_read_only(o), false);
+	session_configure(conn, session_brake(userdata) != NULL, false);
 	if (!session_will_idmap(userdata))
 		out_without_idmap(o);
 }

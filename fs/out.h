@@ -31,6 +31,8 @@ struct out_params {
 	void *log_ctx;
 };
 
+/* The kernel caches no writes: it does not tell when files changed. Before the first request. */
+void out_set_strict(struct out *o, bool strict);
 int out_new(const struct out_params *p, struct out **ret, struct err *err);
 void out_free(struct out *o);
 

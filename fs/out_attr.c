@@ -154,6 +154,17 @@ void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 
 /* -- getattr -------------------------------------------------------------- */
 
+void show_written(struct out *o, struct node *n)
+{
+	if (o->strict && atomic_exchange(&n->written, false))
+		cfile_show_mtime(n->cf);
+}
+
+void out_set_strict(struct out *o, bool strict)
+{
+	o->strict = strict;
+}
+
 int attr_get(struct out *o, struct node *n, struct stat *ret)
 {
 	struct place p;
@@ -173,6 +184,7 @@ int attr_get(struct out *o, struct node *n, struct stat *ret)
 		if (fd != -ENOENT)
 			return fd;
 	} else if (n->cf) {
+		show_written(o, n);
 		if (fstat(cfile_fd(n->cf), &st) < 0)
 			return -errno;
 		attr_fill(o, n, -1, "", &st, ret);
@@ -474,6 +486,18 @@ uint64_t out_disk_room(const struct out *o)
 	return v.f_bavail * (v.f_frsize ? v.f_frsize : v.f_bsize);
 }
 
+/* Pages of data that fit into so many: a new file needs its header, and pages for its tags. */
+static uint64_t data_pages(uint64_t pages)
+{
+	uint64_t n = pages > 0 ? pages - 1 - (pages - 1) / (GROUP_BLOCKS + 1) : 0;
+
+	while (n > 0 && quota_file_bytes(n) / QUOTA_PAGE > pages)
+		n--;
+	while (quota_file_bytes(n + 1) / QUOTA_PAGE <= pages)
+		n++;
+	return n;
+}
+
 int out_statfs(struct out *o, struct statvfs *ret)
 {
 	struct quota_usage q;
@@ -492,8 +516,8 @@ int out_statfs(struct out *o, struct statvfs *ret)
 	if (q.limit_bytes) {
 		ret->f_blocks = q.limit_bytes / 4096;
 		ret->f_bfree = MIN(ret->f_bfree, (MAX(q.limit_bytes, q.bytes) - q.bytes) / 4096);
-		ret->f_bavail = ret->f_bfree;
 	}
+	ret->f_bavail = data_pages(ret->f_bfree);
 	if (q.limit_files) {
 		ret->f_files = q.limit_files;
 		ret->f_ffree = MIN(ret->f_ffree, MAX(q.limit_files, q.files) - q.files);

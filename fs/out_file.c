@@ -183,6 +183,7 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 void out_release(struct out *o, struct node *n, int flags)
 {
 	pthread_mutex_lock(&n->mu);
+	show_written(o, n);
 	if (n->nopen == 1 && !late_close_file(o, n))
 		file_close(n);
 	tree_lock(o);

@@ -30,6 +30,7 @@ struct out {
 	bool flat;            /* the store has no user xattrs */
 	struct out_who owner; /* of the volume, in the store */
 	struct out_ids ids;
+	bool strict;        /* see out_set_strict() */
 	unsigned nwritable; /* files open for writing; guarded by tree->lock */
 	/* Inodes whose metadata changed while they were not open; guarded by tree->lock. */
 	struct sides sides;
@@ -109,6 +110,9 @@ int sides_sync(struct out *o);
 /* Turn what the store says into what is shown; n->mu is held; (dirfd, stored) reaches the inode. */
 void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 	       const struct stat *backing, struct stat *ret);
+/* Without cached writes the store alone knows when a file that is open was written; n->mu is held.
+ */
+void show_written(struct out *o, struct node *n);
 /* getattr with n->mu held. */
 int attr_get(struct out *o, struct node *n, struct stat *ret);
 /* The mode that the backing inode of a file or directory gets, without mark. */

@@ -254,18 +254,32 @@ static int check_fixed(const json_t *s, struct err *err)
 	return 0;
 }
 
+/* 'strict' may be missing: workspaces were made before it was known. */
+static int check_quota(const json_t *quota, struct err *err)
+{
+	const json_t *strict = json_object_get(quota, "strict");
+	autojson json_t *rest = json_copy((json_t *)quota);
+	uint64_t n;
+	int r;
+
+	if (strict && !json_is_boolean(strict))
+		return err_set(err, -EINVAL, "'quota.strict' must be true or false.");
+	if (json_is_object(rest))
+		json_object_del(rest, "strict");
+	r = check_keys(rest, "quota.", quota_keys, ARRAY_LEN(quota_keys), err);
+	for (size_t i = 0; i < ARRAY_LEN(quota_keys) && r == 0; i++)
+		r = json_get_u64(quota, quota_keys[i], &n, err);
+	return r;
+}
+
 int settings_validate(const json_t *s, struct err *err)
 {
-	uint64_t n;
 	int r = check_keys(s, "", top_keys, ARRAY_LEN(top_keys), err);
 
 	if (r == 0)
 		r = check_fixed(s, err);
 	if (r == 0)
-		r = check_keys(json_object_get(s, "quota"), "quota.", quota_keys,
-			       ARRAY_LEN(quota_keys), err);
-	for (size_t i = 0; i < ARRAY_LEN(quota_keys) && r == 0; i++)
-		r = json_get_u64(json_object_get(s, "quota"), quota_keys[i], &n, err);
+		r = check_quota(json_object_get(s, "quota"), err);
 	if (r == 0)
 		r = check_limits(json_object_get(s, "limits"), err);
 	if (r == 0)
@@ -298,6 +312,18 @@ static int set_quota(json_t *s, const char *path, const char *key, const json_t 
 	return r < 0 ? err_set(err, -ENOMEM, "set '%s'", path) : 0;
 }
 
+static int set_strict(json_t *s, const json_t *value, struct err *err)
+{
+	const char *text = json_string_value(value);
+	bool on = json_is_true(value) || (text && strcmp(text, "on") == 0);
+
+	if (!json_is_boolean(value) && !on && (!text || strcmp(text, "off") != 0))
+		return err_set(err, -EINVAL, "'quota.strict' must be on or off.");
+	return json_object_set_new(json_object_get(s, "quota"), "strict", json_boolean(on)) < 0
+		       ? err_set(err, -ENOMEM, "set 'quota.strict'")
+		       : 0;
+}
+
 static int set_limit(json_t *s, const char *path, const struct limit *l, const json_t *value,
 		     struct err *err)
 {
@@ -321,6 +347,8 @@ int settings_set(json_t *s, const char *path, const json_t *value, struct err *e
 
 	if (strcmp(path, "quota.bytes") == 0 || strcmp(path, "quota.files") == 0)
 		return set_quota(s, path, path + strlen("quota."), value, err);
+	if (strcmp(path, "quota.strict") == 0)
+		return set_strict(s, value, err);
 	if (strncmp(path, "limits.", strlen("limits.")) == 0) {
 		l = find_limit(path + strlen("limits."));
 		if (l)

@@ -11,12 +11,14 @@
 #include "base/str.h"
 
 static const char *const words_all[] = { "all", NULL };
+static const char *const on_off[] = { "on", "off", NULL };
 static const char *const words_half_none[] = { "half", "none", NULL };
 
 /* Every setting that may be changed, checked here as the option of sbx-shell would be, so that a
  * mistake shows now and not at the next run.  The daemon checks once more. */
 static const struct opt keys[] = {
 	{ "quota.bytes", .kind = OPT_SIZE, .words = opt_words_none, .min = 65536 },
+	{ "quota.strict", .kind = OPT_ENUM, .choices = on_off },
 	{ "quota.files", .kind = OPT_COUNT, .words = opt_words_none, .min = 1 },
 	{ "limits.time", .kind = OPT_TIME, .words = opt_words_none, .min = 1 },
 	{ "limits.grace", .kind = OPT_TIME },
@@ -83,7 +85,7 @@ static int add_change(json_t *changes, const char *arg)
 	}
 	/* Limits are kept as the person wrote them, the quota and counts as numbers. */
 	number = !v.word && o->kind == OPT_COUNT;
-	if (!strncmp(o->name, "quota.", 6) || number)
+	if (o->kind != OPT_ENUM && (!strncmp(o->name, "quota.", 6) || number))
 		r = json_object_set_new(changes, o->name, json_integer((json_int_t)v.value));
 	else
 		r = json_object_set_new(changes, o->name, json_string(arg + len + 1));
@@ -120,6 +122,8 @@ static void print_settings(const char *ws, const json_t *s)
 	format_size(bytes, size);
 	printf("%squota%s\n", out_on(OUT_BOLD), out_off());
 	out_pair("bytes", "%s", bytes ? size : "none");
+	if (json_is_true(json_object_get(json_object_get(s, "quota"), "strict")))
+		out_pair("strict", "on: every write is a request of its own");
 	if (files)
 		out_pair("files", "%llu", (unsigned long long)files);
 	else
@@ -192,7 +196,9 @@ const struct opt_command cmd_set = {
 	.args = "WS KEY=VALUE..",
 	.summary = "change the quota or the default limits of runs",
 	.description =
-		"KEY is quota (short for quota.bytes), quota.files, or one of limits.time, grace, "
+		"KEY is quota (short for quota.bytes), quota.files, quota.strict (on: programs "
+		"never write into a cache, slower and exact in every case; from the next mount or "
+		"first run on), or one of limits.time, grace, "
 		"cpu_time, memory, cpus, pids, tmp, shm, home_size, output, fsize and nofile, "
 		"which "
 		"are the defaults of the options of sbx-shell and take the same values. 'sbxctl "

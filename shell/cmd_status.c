@@ -34,6 +34,10 @@ static void print_quota(const json_t *s)
 
 	used_text(ctl_u64(s, "quota.bytes"), ctl_u64(s, "quota.limit_bytes"), text, sizeof(text));
 	out_pair("outputs", "%s", text);
+	if (!strcmp(ctl_str(s, "quota.writes"), "through"))
+		out_pair("writes", "not cached now: the limit or the end of the disk is close");
+	else if (!strcmp(ctl_str(s, "quota.writes"), "strict"))
+		out_pair("writes", "never cached (quota.strict)");
 	if (limit)
 		out_pair("files", "%llu of %llu", (unsigned long long)files,
 			 (unsigned long long)limit);
