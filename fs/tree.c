@@ -338,7 +338,7 @@ static int slots_append(struct dir *d, struct dentry *e)
 struct dentry *dir_add(struct tree *t, struct node *dir, const char *name, size_t len, uint64_t ino,
 		       uint8_t type)
 {
-	struct dentry *d = calloc(1, sizeof(*d) + len + 1);
+	struct dentry *d = calloc(1, MAX(sizeof(*d), offsetof(struct dentry, name) + len + 1));
 
 	if (!d)
 		return NULL;

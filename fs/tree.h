@@ -80,7 +80,6 @@ struct node {
 	uint32_t nopen;    /* changes under mu and lock; counts as use */
 	uint32_t nwriters; /* of them may write */
 	mode_t type;       /* S_IFMT bits */
-	bool in_inos;      /* has a name, so ino leads here */
 	struct dentry *aliases;
 	struct dir *dir; /* directories only */
 
@@ -95,6 +94,7 @@ struct node {
 	uint32_t nlink;
 	atomic_bool written; /* the store has a newer mtime than told */
 	bool told_known;
+	bool in_inos;     /* has a name, so ino leads here; guarded by tree->lock */
 	struct told told; /* answers for an inode without name and descriptor */
 };
 
