@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "fs/gcm.h"
+#include "keys/gcm.h"
 
 #define AAD_LEN (FILE_ID_LEN + 8 + 8)
 

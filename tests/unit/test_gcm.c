@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sodium.h>
 
-#include "fs/gcm.h"
+#include "keys/gcm.h"
 #include "tests/check.h"
 
 #define MAX 4096

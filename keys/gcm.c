@@ -1,4 +1,4 @@
-#include "fs/gcm.h"
+#include "keys/gcm.h"
 
 #if defined(__x86_64__)
 
