@@ -19,7 +19,7 @@ const mode_t types[5] = { S_IFREG, S_IFDIR, S_IFIFO, S_IFSOCK, S_IFLNK };
 static unsigned long held, broken;
 static const char *part = "";
 
-static void bad(const char *why, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void bad(const char *why, const char *fmt, va_list ap)
 {
 	if (++broken > 200) /* enough to see what is wrong */
 		return;
