@@ -12,6 +12,10 @@ else
 	limits_enforced=no degraded=--allow-degraded
 fi
 
+# The programs of tests/ are built without instruments, once: a build with sanitizers has none.
+plain_build=$SBX_BUILD
+[ -d "$plain_build/tests/posix" ] || plain_build=${SBX_BUILD%-clang}
+
 # new_ws NAME [options of init]: a workspace on the first cipher that exists everywhere.
 new_ws() {
 	local ws=$1

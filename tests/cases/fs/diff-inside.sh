@@ -8,7 +8,7 @@
 
 [ "${COUNT:-0}" -gt 0 ] && count=$COUNT || count=10000
 mkdir here
-"$SBX_BUILD/tests/diff/fsdiff" ${SEED:+--seed "$SEED"} --count "$count" "$PWD/here" || fail "the control differs"
+"$plain_build/tests/diff/fsdiff" ${SEED:+--seed "$SEED"} --count "$count" "$PWD/here" || fail "the control differs"
 new_ws ws
-sbx-shell $degraded --quiet --ro "$SBX_BUILD/tests/diff:/opt/diff" ws -- \
+sbx-shell $degraded --quiet --ro "$plain_build/tests/diff:/opt/diff" ws -- \
 	/opt/diff/fsdiff ${SEED:+--seed "$SEED"} --count "$count" /workspace </dev/null || fail "see above"

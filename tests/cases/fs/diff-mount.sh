@@ -11,7 +11,7 @@ new_ws ws
 mkdir m
 expect_code 0 sbxctl mount ws m
 mkdir m/workspace/d
-"$SBX_BUILD/tests/diff/fsdiff" ${SEED:+--seed "$SEED"} --count "$count" --rounds 5 --between \
+"$plain_build/tests/diff/fsdiff" ${SEED:+--seed "$SEED"} --count "$count" --rounds 5 --between \
 	'sbxctl umount m >umount.out 2>&1 && flock -w 20 ws/lock true &&
 	sbxctl mount ws m >mount.out 2>&1' "$PWD/m/workspace/d"
 code=$?

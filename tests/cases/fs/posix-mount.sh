@@ -16,6 +16,6 @@ mkdir m/workspace/here m/workspace/there
 chmod 755 m/workspace
 /usr/bin/python3 "$SBX_SRC/tests/lib/posix_suite.py" "$PWD/m/workspace/here"
 code=$?
-"$SBX_BUILD/tests/posix/fsposix" "$PWD/m/workspace/there" || code=1
+"$plain_build/tests/posix/fsposix" "$PWD/m/workspace/there" || code=1
 expect_code 0 sbxctl umount m
 expect_eq $code 0 "exit code of the checks"
