@@ -40,7 +40,11 @@ chmod 0700 "$HOME/run"
 loop=''
 cleanup() {
 	unmount_all
-	mountpoint -q "$tmp/disk" && umount "$tmp/disk"
+	# A daemon that has nothing left to do ends by itself, a moment later.
+	for _ in $(seq 50); do
+		mountpoint -q "$tmp/disk" || break
+		umount "$tmp/disk" 2>/dev/null || sleep 0.2
+	done
 	[ -z "$loop" ] || losetup -d "$loop"
 	rm -rf --one-file-system "$tmp"
 }
