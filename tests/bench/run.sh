@@ -41,7 +41,7 @@ loop=''
 cleanup() {
 	unmount_all
 	# A daemon that has nothing left to do ends by itself, a moment later.
-	for _ in $(seq 50); do
+	for _ in $(seq 300); do
 		mountpoint -q "$tmp/disk" || break
 		umount "$tmp/disk" 2>/dev/null || sleep 0.2
 	done
