@@ -10,7 +10,7 @@
 
 #define AAD_LEN (FILE_ID_LEN + 8 + 8)
 
-static_assert(sizeof(crypto_aead_aes256gcm_state) <= 512 && GCM_KEY_SIZE <= 512,
+static_assert(GCM_KEY_SIZE <= sizeof(((struct block_key *)NULL)->expanded),
 	      "expanded key must fit");
 static_assert(AAD_LEN == GCM_AAD_LEN, "additional data of an entry");
 
@@ -121,35 +121,14 @@ static void *request_key(const struct block_ctx *c, struct block_key *k,
 	if (k->valid && memcmp(k->nonce, nonce, NONCE_LEN) == 0)
 		return k->expanded;
 	crypto_core_hchacha20(derived, nonce, c->key, NULL);
-	if (c->suite == SUITE_AES_GCM && gcm_available())
+	if (c->suite == SUITE_AES_GCM)
 		gcm_expand(k->expanded, derived);
-	else if (c->suite == SUITE_AES_GCM)
-		crypto_aead_aes256gcm_beforenm((crypto_aead_aes256gcm_state *)k->expanded, derived);
 	else
 		memcpy(k->expanded, derived, sizeof(derived));
 	sodium_memzero(derived, sizeof(derived));
 	memcpy(k->nonce, nonce, NONCE_LEN);
 	k->valid = true;
 	return k->expanded;
-}
-
-static void gcm_encrypt(const struct place *p, const void *key, const uint8_t *plain, uint32_t len,
-			uint8_t *out, uint8_t *tag)
-{
-	if (gcm_available())
-		gcm_seal(key, p->nonce, p->aad, plain, len, out, tag);
-	else
-		crypto_aead_aes256gcm_encrypt_detached_afternm(out, tag, NULL, plain, len, p->aad,
-							       AAD_LEN, NULL, p->nonce, key);
-}
-
-static int gcm_decrypt(const struct place *p, const void *key, const uint8_t *data, uint32_t len,
-		       const uint8_t *tag, uint8_t *out)
-{
-	if (gcm_available())
-		return gcm_open(key, p->nonce, p->aad, data, len, tag, out);
-	return crypto_aead_aes256gcm_decrypt_detached_afternm(out, NULL, data, len, tag, p->aad,
-							      AAD_LEN, p->nonce, key);
 }
 
 void block_seal(const struct block_ctx *c, struct block_key *k, uint64_t b, uint32_t epoch,
@@ -164,7 +143,7 @@ void block_seal(const struct block_ctx *c, struct block_key *k, uint64_t b, uint
 	make_place(c, b, entry, nonce, &p);
 	switch (c->suite) {
 	case SUITE_AES_GCM:
-		gcm_encrypt(&p, request_key(c, k, nonce), plain, len, out, entry + 32);
+		gcm_seal(request_key(c, k, nonce), p.nonce, p.aad, plain, len, out, entry + 32);
 		break;
 #ifdef HAVE_AEGIS
 	case SUITE_AEGIS:
@@ -198,7 +177,7 @@ static int open_block(const struct block_ctx *c, struct block_key *k, uint64_t b
 			request_key(c, k, e.nonce));
 		break;
 	case SUITE_AES_GCM:
-		r = gcm_decrypt(&p, request_key(c, k, e.nonce), data, e.len, e.tag, out);
+		r = gcm_open(request_key(c, k, e.nonce), p.nonce, p.aad, data, e.len, e.tag, out);
 		break;
 #ifdef HAVE_AEGIS
 	case SUITE_AEGIS:

@@ -20,10 +20,8 @@
 /* What the blocks of one write request share: nonce16, and the key made from it. */
 struct request {
 	uint8_t key[32], nonce[32], aad[32];
-	_Alignas(16) uint8_t aes[512];
+	_Alignas(16) uint8_t aes[GCM_KEY_SIZE];
 };
-
-_Static_assert(sizeof(crypto_aead_aes256gcm_state) <= 512 && GCM_KEY_SIZE <= 512, "key must fit");
 
 static void begin_none(struct request *q)
 {
@@ -42,19 +40,12 @@ static void begin_aes_gcm(struct request *q)
 
 	q->nonce[0]++;
 	crypto_core_hchacha20(key, q->nonce, q->key, NULL);
-	if (gcm_available())
-		gcm_expand(q->aes, key);
-	else
-		crypto_aead_aes256gcm_beforenm((crypto_aead_aes256gcm_state *)q->aes, key);
+	gcm_expand(q->aes, key);
 }
 
 static void seal_aes_gcm(struct request *q, const uint8_t *in, uint8_t *out)
 {
-	if (gcm_available())
-		gcm_seal(q->aes, q->nonce + 16, q->aad, in, BLOCK, out, out + BLOCK);
-	else
-		crypto_aead_aes256gcm_encrypt_afternm(out, NULL, in, BLOCK, q->aad, 32, NULL,
-						      q->nonce + 16, (const void *)q->aes);
+	gcm_seal(q->aes, q->nonce + 16, q->aad, in, BLOCK, out, out + BLOCK);
 }
 
 #if HAVE_AEGIS

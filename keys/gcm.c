@@ -1,12 +1,15 @@
 #include "keys/gcm.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+
+static_assert(sizeof(crypto_aead_aes256gcm_state) <= GCM_KEY_SIZE, "key must fit");
+
 #if defined(__x86_64__) && defined(WITH_VAES)
 
-#include <assert.h>
 #include <cpuid.h>
-#include <errno.h>
 #include <immintrin.h>
-#include <sodium.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
@@ -220,61 +223,7 @@ WIDE_PART __m128i hash_padded(const uint8_t *k, __m128i acc, const uint8_t *data
 	return hash_rest(k, acc, padded, len);
 }
 
-/* -- doors ---------------------------------------------------------------- */
-
-static bool probe(void)
-{
-	unsigned a, b, c, d;
-
-	/* That the system keeps the wide registers is part of the compiler's "avx2". */
-	if (!__builtin_cpu_supports("avx2") || !__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_AES) ||
-	    !(c & bit_PCLMUL) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
-		return false;
-	return (c & bit_VAES) && (c & bit_VPCLMULQDQ);
-}
-
-/* A processor or compiler that gets it wrong must not seal anything: once in each process a message
- * of whole steps and one with a rest are held against libsodium, and a changed tag is refused. */
-static bool self_test(void)
-{
-	static const uint32_t lengths[] = { 2 * STEP, 3 * STEP - 5 };
-	uint8_t key[32], nonce[GCM_NONCE_LEN], aad[GCM_AAD_LEN], tag[16], want_tag[16];
-	uint8_t plain[3 * STEP], out[3 * STEP], want[3 * STEP];
-	_Alignas(16) uint8_t k[GCM_KEY_SIZE];
-	bool good = crypto_aead_aes256gcm_is_available() != 0;
-
-	for (size_t i = 0; i < sizeof(plain); i++)
-		plain[i] = (uint8_t)(i * 37 + i / 256);
-	memcpy(key, plain + 1, sizeof(key));
-	memcpy(nonce, plain + 40, sizeof(nonce));
-	memcpy(aad, plain + 60, sizeof(aad));
-	gcm_expand(k, key);
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]) && good; i++) {
-		uint32_t n = lengths[i];
-
-		gcm_seal(k, nonce, aad, plain, n, out, tag);
-		crypto_aead_aes256gcm_encrypt_detached(want, want_tag, NULL, plain, n, aad,
-						       sizeof(aad), NULL, nonce, key);
-		good = memcmp(out, want, n) == 0 && memcmp(tag, want_tag, sizeof(tag)) == 0 &&
-		       gcm_open(k, nonce, aad, want, n, tag, out) == 0 &&
-		       memcmp(out, plain, n) == 0;
-		tag[i] ^= 1;
-		good = good && gcm_open(k, nonce, aad, want, n, tag, out) < 0;
-	}
-	return good;
-}
-
-bool gcm_available(void)
-{
-	static atomic_int known; /* 0: not asked yet; virtual machines answer slowly */
-	int is = atomic_load_explicit(&known, memory_order_relaxed);
-
-	if (is == 0) {
-		is = probe() && self_test() ? 1 : -1;
-		atomic_store_explicit(&known, is, memory_order_relaxed);
-	}
-	return is > 0;
-}
+/* -- messages ------------------------------------------------------------- */
 
 /* FIPS 197: each word of a round key is the one before it, xor the one of two keys before. */
 WIDE_PART __m128i next_round_key(__m128i before, __m128i changed_word)
@@ -309,7 +258,7 @@ WIDE_PART __m128i times_x(__m128i h)
 	return _mm_xor_si128(h, _mm_and_si128(poly, top));
 }
 
-WIDE void gcm_expand(uint8_t k[static GCM_KEY_SIZE], const uint8_t key[static 32])
+WIDE static void wide_expand(uint8_t k[static GCM_KEY_SIZE], const uint8_t key[static 32])
 {
 	__m128i round[ROUNDS + 1], h, power;
 
@@ -328,9 +277,10 @@ WIDE void gcm_expand(uint8_t k[static GCM_KEY_SIZE], const uint8_t key[static 32
 	explicit_bzero(round, sizeof(round));
 }
 
-WIDE void gcm_seal(const uint8_t k[static GCM_KEY_SIZE], const uint8_t nonce[static GCM_NONCE_LEN],
-		   const uint8_t aad[static GCM_AAD_LEN], const uint8_t *plain, uint32_t len,
-		   uint8_t *out, uint8_t tag[static GCM_TAG_LEN])
+WIDE static void wide_seal(const uint8_t k[static GCM_KEY_SIZE],
+			   const uint8_t nonce[static GCM_NONCE_LEN],
+			   const uint8_t aad[static GCM_AAD_LEN], const uint8_t *plain,
+			   uint32_t len, uint8_t *out, uint8_t tag[static GCM_TAG_LEN])
 {
 	__m256i counter = first_counters(nonce), x[STEP_PAIRS];
 	__m128i acc = hash_aad(k, aad);
@@ -353,9 +303,10 @@ WIDE void gcm_seal(const uint8_t k[static GCM_KEY_SIZE], const uint8_t nonce[sta
 	_mm_storeu_si128((__m128i *)tag, finish(k, nonce, acc, len));
 }
 
-WIDE int gcm_open(const uint8_t k[static GCM_KEY_SIZE], const uint8_t nonce[static GCM_NONCE_LEN],
-		  const uint8_t aad[static GCM_AAD_LEN], const uint8_t *data, uint32_t len,
-		  const uint8_t tag[static GCM_TAG_LEN], uint8_t *out)
+WIDE static int wide_open(const uint8_t k[static GCM_KEY_SIZE],
+			  const uint8_t nonce[static GCM_NONCE_LEN],
+			  const uint8_t aad[static GCM_AAD_LEN], const uint8_t *data, uint32_t len,
+			  const uint8_t tag[static GCM_TAG_LEN], uint8_t *out)
 {
 	__m256i counter = first_counters(nonce), x[STEP_PAIRS], ks[STEP_PAIRS];
 	__m128i acc = hash_aad(k, aad), differ;
@@ -384,32 +335,108 @@ WIDE int gcm_open(const uint8_t k[static GCM_KEY_SIZE], const uint8_t nonce[stat
 	return -EBADMSG;
 }
 
+/* -- may it be used? ---------------------------------------------------------- */
+
+static bool probe(void)
+{
+	unsigned a, b, c, d;
+
+	/* That the system keeps the wide registers is part of the compiler's "avx2". */
+	if (!__builtin_cpu_supports("avx2") || !__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_AES) ||
+	    !(c & bit_PCLMUL) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return false;
+	return (c & bit_VAES) && (c & bit_VPCLMULQDQ);
+}
+
+/* A processor or compiler that gets it wrong must not seal anything: once in each process a message
+ * of whole steps and one with a rest are held against libsodium, and a changed tag is refused. */
+static bool self_test(void)
+{
+	static const uint32_t lengths[] = { 2 * STEP, 3 * STEP - 5 };
+	uint8_t key[32], nonce[GCM_NONCE_LEN], aad[GCM_AAD_LEN], tag[16], want_tag[16];
+	uint8_t plain[3 * STEP], out[3 * STEP], want[3 * STEP];
+	_Alignas(16) uint8_t k[GCM_KEY_SIZE];
+	bool good = crypto_aead_aes256gcm_is_available() != 0;
+
+	for (size_t i = 0; i < sizeof(plain); i++)
+		plain[i] = (uint8_t)(i * 37 + i / 256);
+	memcpy(key, plain + 1, sizeof(key));
+	memcpy(nonce, plain + 40, sizeof(nonce));
+	memcpy(aad, plain + 60, sizeof(aad));
+	wide_expand(k, key);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]) && good; i++) {
+		uint32_t n = lengths[i];
+
+		wide_seal(k, nonce, aad, plain, n, out, tag);
+		crypto_aead_aes256gcm_encrypt_detached(want, want_tag, NULL, plain, n, aad,
+						       sizeof(aad), NULL, nonce, key);
+		good = memcmp(out, want, n) == 0 && memcmp(tag, want_tag, sizeof(tag)) == 0 &&
+		       wide_open(k, nonce, aad, want, n, tag, out) == 0 &&
+		       memcmp(out, plain, n) == 0;
+		tag[i] ^= 1;
+		good = good && wide_open(k, nonce, aad, want, n, tag, out) < 0;
+	}
+	return good;
+}
+
+bool gcm_wide(void)
+{
+	static atomic_int known; /* 0: not asked yet; virtual machines answer slowly */
+	int is = atomic_load_explicit(&known, memory_order_relaxed);
+
+	if (is == 0) {
+		is = probe() && self_test() ? 1 : -1;
+		atomic_store_explicit(&known, is, memory_order_relaxed);
+	}
+	return is > 0;
+}
+
 #else
 
-#include <stdlib.h>
-
-bool gcm_available(void)
+bool gcm_wide(void)
 {
 	return false;
 }
 
+#endif
+
+/* -- doors: the wide code where it serves, else libsodium ---------------------- */
+
 void gcm_expand(uint8_t k[static GCM_KEY_SIZE], const uint8_t key[static 32])
 {
-	abort();
+#ifdef WIDE
+	if (gcm_wide()) {
+		wide_expand(k, key);
+		return;
+	}
+#endif
+	crypto_aead_aes256gcm_beforenm((void *)k, key);
 }
 
 void gcm_seal(const uint8_t k[static GCM_KEY_SIZE], const uint8_t nonce[static GCM_NONCE_LEN],
 	      const uint8_t aad[static GCM_AAD_LEN], const uint8_t *plain, uint32_t len,
 	      uint8_t *out, uint8_t tag[static GCM_TAG_LEN])
 {
-	abort();
+#ifdef WIDE
+	if (gcm_wide()) {
+		wide_seal(k, nonce, aad, plain, len, out, tag);
+		return;
+	}
+#endif
+	crypto_aead_aes256gcm_encrypt_detached_afternm(out, tag, NULL, plain, len, aad, GCM_AAD_LEN,
+						       NULL, nonce, (const void *)k);
 }
 
 int gcm_open(const uint8_t k[static GCM_KEY_SIZE], const uint8_t nonce[static GCM_NONCE_LEN],
 	     const uint8_t aad[static GCM_AAD_LEN], const uint8_t *data, uint32_t len,
 	     const uint8_t tag[static GCM_TAG_LEN], uint8_t *out)
 {
-	abort();
-}
-
+#ifdef WIDE
+	if (gcm_wide())
+		return wide_open(k, nonce, aad, data, len, tag, out);
 #endif
+	return crypto_aead_aes256gcm_decrypt_detached_afternm(
+		       out, NULL, data, len, tag, aad, GCM_AAD_LEN, nonce, (const void *)k) < 0
+		       ? -EBADMSG
+		       : 0;
+}

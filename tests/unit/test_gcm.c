@@ -80,7 +80,7 @@ int main(void)
 {
 	if (sodium_init() < 0)
 		return 1;
-	if (!gcm_available() || !crypto_aead_aes256gcm_is_available()) {
+	if (!gcm_wide() || !crypto_aead_aes256gcm_is_available()) {
 		printf("this processor has no VAES and VPCLMULQDQ\n");
 		return 77;
 	}
