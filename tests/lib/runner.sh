@@ -78,7 +78,7 @@ install_packages() {
 prepare() {
 	[ "$install" = no ] || install_packages
 	stage=$(mktemp -d /tmp/sbx-tests.XXXXXX) && chmod 755 "$stage" || exit 2
-	mkdir "$stage/work" && chmod 1777 "$stage/work"
+	mkdir "$stage/cases" && chmod 1777 "$stage/cases"
 	id -u "$user" >/dev/null 2>&1 || useradd -m -s /bin/bash "$user" || exit 2
 	if [ -c /dev/fuse ] && [ "$(stat -c %a /dev/fuse)" != 666 ]; then
 		fuse_mode=$(stat -c %a /dev/fuse)
@@ -256,7 +256,7 @@ run_case() { # FILE AS BUILD PREFIX
 		why=$(have_need "$word" "$as") || { result skip "$id" "" "$why"; return; }
 	done
 	limit=$(header "$file" timeout)
-	work=$(mktemp -d "$stage/work/XXXXXX") || exit 2
+	work=$(mktemp -d "$stage/cases/XXXXXX") || exit 2
 	mkdir "$work/cwd" "$work/tmp"
 	[ "$as" = root ] || chown -R "$user:" "$work"
 	chmod 755 "$work" "$work/cwd"
