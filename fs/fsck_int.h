@@ -9,22 +9,11 @@
 #include <sys/stat.h>
 
 #include "fs/fsck.h"
+#include "fs/idset.h"
 #include "fs/name.h"
 #include "fs/recover.h"
 
 #define FSCK_QUEUE 64u
-
-/* 16 bytes -> inode. Open addressing; ino 0 = empty. */
-struct idset {
-	struct idset_row {
-		uint8_t id[16];
-		uint64_t ino;
-	} * v;
-	size_t len, cap;
-};
-/* The inode noted for this id before, else 0 and 'ino' is noted. -ENOMEM as a return value. */
-int idset_note(struct idset *s, const uint8_t id[static 16], uint64_t ino, uint64_t *ret_before);
-bool idset_has(const struct idset *s, const uint8_t id[static 16]);
 
 /* A regular file to look at. */
 struct fsck_job {

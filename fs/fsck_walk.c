@@ -250,21 +250,6 @@ static int hand_on(struct fsck *k, struct fsck_job *job)
 	return r;
 }
 
-/* Was this inode met under another name? */
-static int met_before(struct fsck *k, const struct stat *st, bool *ret)
-{
-	uint8_t id[16] = { 0 };
-	uint64_t before = 0;
-	int r = 0;
-
-	if (st->st_nlink > 1) {
-		memcpy(id, &st->st_ino, sizeof(st->st_ino));
-		r = idset_note(&k->links, id, st->st_ino, &before);
-	}
-	*ret = before != 0;
-	return r;
-}
-
 static int visit_file(struct fsck *k, const struct dir *d, const char *name, const char *path,
 		      const char *place)
 {
@@ -306,7 +291,7 @@ static int visit_typed(struct fsck *k, const struct dir *d, const char *name, co
 	int r = 0;
 
 	if (!S_ISDIR(st->st_mode))
-		r = met_before(k, st, &again);
+		r = idset_met(&k->links, st, &again);
 	if (r < 0 || again)
 		return r;
 	pthread_mutex_lock(&k->lock);

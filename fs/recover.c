@@ -269,7 +269,7 @@ int store_recover(struct store *s, struct err *err)
 	s->epoch = rc.epoch + 1;
 	r = recover(&rc, err);
 	free(rc.v);
-	free(rc.links);
+	idset_free(&rc.links);
 	for (size_t i = 0; i < rc.ntodo; i++)
 		free(rc.todo[i]);
 	free(rc.todo);

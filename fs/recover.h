@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "fs/cfile_priv.h"
+#include "fs/idset.h"
 
 /* A valid batch of the log. */
 struct found {
@@ -14,10 +15,6 @@ struct found {
 	uint32_t pos;
 	bool dead;
 	bool met; /* brought home; set by the one thread that looks at the file */
-};
-
-struct inode {
-	uint64_t dev, ino; /* ino 0: an empty slot */
 };
 
 struct recovery {
@@ -32,8 +29,7 @@ struct recovery {
 	pthread_mutex_t lock; /* guards all that follows, while the tree is walked */
 	/* The count anew, for the quota. */
 	uint64_t bytes, files;
-	struct inode *links; /* files with several names, counted once: open addressing */
-	size_t nlinks, caplinks;
+	struct idset links; /* files with several names, counted once */
 	unsigned emptied, mended, damaged;
 	unsigned unread; /* files whose id could not be read */
 	char **todo;     /* places of files to mend, heap */

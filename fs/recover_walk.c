@@ -47,52 +47,7 @@ struct walk {
 	uint64_t told_ms; /* by the reader alone */
 };
 
-/* -- files with several names --------------------------------------------- */
-
-static struct inode *link_slot(struct inode *v, size_t cap, uint64_t dev, uint64_t ino)
-{
-	size_t i = (size_t)((ino ^ dev) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (cap - 1);
-
-	while (v[i].ino != 0 && (v[i].ino != ino || v[i].dev != dev))
-		i = (i + 1) & (cap - 1);
-	return &v[i];
-}
-
-static int grow_links(struct recovery *rc)
-{
-	size_t cap = rc->caplinks ? rc->caplinks * 2 : 64;
-	struct inode *v = calloc(cap, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	for (size_t i = 0; i < rc->caplinks; i++) {
-		if (rc->links[i].ino != 0)
-			*link_slot(v, cap, rc->links[i].dev, rc->links[i].ino) = rc->links[i];
-	}
-	free(rc->links);
-	rc->links = v;
-	rc->caplinks = cap;
-	return 0;
-}
-
-/* Was this inode met under another name? Otherwise it is noted. Under rc->lock. */
-static int seen_link(struct recovery *rc, const struct stat *st, bool *ret)
-{
-	struct inode *slot;
-
-	*ret = false;
-	if (st->st_nlink < 2)
-		return 0;
-	if (rc->nlinks + 1 > rc->caplinks / 4 * 3 && grow_links(rc) < 0)
-		return -ENOMEM;
-	slot = link_slot(rc->links, rc->caplinks, st->st_dev, st->st_ino);
-	*ret = slot->ino != 0;
-	if (!*ret) {
-		*slot = (struct inode){ st->st_dev, st->st_ino };
-		rc->nlinks++;
-	}
-	return 0;
-}
+/* -- the count ------------------------------------------------------------- */
 
 /* Counts the inode, if it is new. */
 static int count_inode(struct recovery *rc, const struct stat *st, uint64_t bytes, bool *ret_seen)
@@ -100,7 +55,7 @@ static int count_inode(struct recovery *rc, const struct stat *st, uint64_t byte
 	int r;
 
 	pthread_mutex_lock(&rc->lock);
-	r = seen_link(rc, st, ret_seen);
+	r = idset_met(&rc->links, st, ret_seen);
 	if (r == 0 && !*ret_seen) {
 		rc->files++;
 		rc->bytes += bytes;
