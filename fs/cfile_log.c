@@ -243,6 +243,13 @@ static int apply_data(struct cfile *f)
 	return r;
 }
 
+/* The backing size exact.  A write that was cut short on a full disk leaves bytes past the end; what
+ * is still to come home from the log brings its own size. */
+int cfile_fit(struct cfile *f)
+{
+	return cfile_head_direct(f) || cfile_applied(f) ? home_fit_size(f) : 0;
+}
+
 /* Bring home everything that the log holds; every batch of the file is durable.  Not synced. */
 int cfile_apply(struct cfile *f)
 {
@@ -360,12 +367,10 @@ int cfile_settle(struct cfile *f)
 		return -EROFS;
 	store_epoch_enter(s);
 	pthread_rwlock_wrlock(&f->lock);
-	if (cfile_head_direct(f)) {
-		if (f->head_dirty || !f->head_home)
-			r = home_write_head(f);
-		if (r == 0)
-			r = home_fit_size(f);
-	}
+	if (cfile_head_direct(f) && (f->head_dirty || !f->head_home))
+		r = home_write_head(f);
+	if (r == 0)
+		r = cfile_fit(f);
 	f->unsettled = r < 0;
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);

@@ -141,6 +141,7 @@ int cfile_log_cut(struct cfile *f, uint64_t cut);
 int cfile_log_head(struct cfile *f);
 int cfile_log_close(struct cfile *f);
 void cfile_log_discard(struct cfile *f); /* takes f->lock itself; no reference is left */
+int cfile_fit(struct cfile *f);
 int cfile_apply(struct cfile *f);
 bool cfile_applied(const struct cfile *f);
 int cfile_read_log(struct cfile *f, const struct live *l, uint8_t *data);

@@ -30,7 +30,7 @@ static int commit_one(struct cfile *f)
 	else if ((f->head_dirty || f->unsettled) && cfile_head_direct(f))
 		r = home_write_head(f);
 	if (r == 0 && f->unsettled)
-		r = home_fit_size(f);
+		r = cfile_fit(f);
 	if (r == 0)
 		f->unsettled = false;
 	pthread_rwlock_unlock(&f->lock);
@@ -105,14 +105,12 @@ static int finish_one(struct cfile *f)
 	int r = 0;
 
 	pthread_rwlock_wrlock(&f->lock);
-	if (cfile_head_direct(f)) {
-		if (f->head_dirty || !f->head_home)
-			r = home_write_head(f);
-		if (r == 0)
-			r = home_fit_size(f);
-	} else if (!cfile_applied(f)) {
+	if (!cfile_head_direct(f) && !cfile_applied(f))
 		r = -EBUSY;
-	}
+	else if (cfile_head_direct(f) && (f->head_dirty || !f->head_home))
+		r = home_write_head(f);
+	if (r == 0)
+		r = cfile_fit(f);
 	pthread_rwlock_unlock(&f->lock);
 	return r;
 }
@@ -211,11 +209,20 @@ static int checkpoint_locked(struct store *s)
 	return r;
 }
 
+/* Attempts to make room are counted: who waits for room believes only one that began after it did,
+ * for what stood in the way of an earlier one may be gone. One runs at a time (reclaim_lock). */
+static void attempt(struct store *s)
+{
+	pthread_mutex_lock(&s->log.lock);
+	s->log.begun++;
+	pthread_mutex_unlock(&s->log.lock);
+}
+
 /* Why room cannot be made is told to those who wait for it. */
 static int report_stuck(struct store *s, int r)
 {
 	pthread_mutex_lock(&s->log.lock);
-	s->log.tries++;
+	s->log.ended = s->log.begun;
 	s->log.stuck = r < 0 ? (r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO) : 0;
 	pthread_cond_broadcast(&s->log.cond);
 	pthread_mutex_unlock(&s->log.lock);
@@ -227,9 +234,10 @@ int store_checkpoint(struct store *s)
 	int r;
 
 	pthread_mutex_lock(&s->reclaim_lock);
-	r = store_failed(s) ? -EIO : checkpoint_locked(s);
+	attempt(s);
+	r = report_stuck(s, store_failed(s) ? -EIO : checkpoint_locked(s));
 	pthread_mutex_unlock(&s->reclaim_lock);
-	return report_stuck(s, r);
+	return r;
 }
 
 static size_t count_live(struct cfile **v, size_t n)
@@ -267,11 +275,13 @@ int store_reclaim(struct store *s)
 	int r;
 
 	pthread_mutex_lock(&s->reclaim_lock);
+	attempt(s);
 	r = store_failed(s) ? -EIO : retire_files(s);
 	if (r == -EAGAIN)
 		r = checkpoint_locked(s);
+	report_stuck(s, r);
 	pthread_mutex_unlock(&s->reclaim_lock);
-	return report_stuck(s, r);
+	return r;
 }
 
 static bool half_full(struct store *s)
@@ -289,7 +299,7 @@ static void work(struct store *s, unsigned want)
 	uint64_t idle;
 
 	if (store_failed(s)) {
-		report_stuck(s, -EIO);
+		(void)store_reclaim(s); /* which tells those who wait */
 		return;
 	}
 	if (!atomic_load(&s->changed))

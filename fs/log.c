@@ -175,16 +175,15 @@ int log_reserve(struct store *s, uint32_t pages)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&l->lock);
-	seen = l->tries;
+	seen = l->begun;
 	while (l->used + l->gathered + l->reserved + pages > l->ring - l->slack) {
 		atomic_store(&s->changed, true);
 		store_bg_kick(s, BG_RECLAIM);
 		pthread_cond_wait(&l->cond, &l->lock);
-		/* Only an attempt that ended while we waited says whether there is room. */
-		r = atomic_load(&s->failed) ? -EROFS : l->tries != seen ? l->stuck : 0;
+		/* Only an attempt that began after we did says whether there is room. */
+		r = atomic_load(&s->failed) ? -EROFS : l->ended > seen ? l->stuck : 0;
 		if (r < 0)
 			break;
-		seen = l->tries;
 	}
 	if (r == 0)
 		l->reserved += pages;

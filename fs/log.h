@@ -40,7 +40,8 @@ struct log {
 	uint32_t reserved;  /* pages that running operations may yet need */
 	uint32_t unapplied; /* pages written since the last apply of everything */
 	int stuck;          /* why room cannot be made now: -ENOSPC, else 0 */
-	uint64_t tries;     /* to make room, that have ended: 'stuck' is of the last one */
+	/* Attempts to make room, by number: the newest, and the last that ended, whose 'stuck' is. */
+	uint64_t begun, ended;
 
 	uint64_t next_seq;
 	uint64_t durable_seq; /* every batch up to here is durable */
