@@ -115,6 +115,8 @@ static void destroy(struct cfile *f)
 	pthread_rwlock_destroy(&f->lock);
 	if (f->fd >= 0)
 		close(f->fd);
+	if (f->direct_fd >= 0)
+		close(f->direct_fd);
 	free(f);
 }
 
@@ -126,6 +128,7 @@ static int cfile_alloc(struct store *s, const struct stat *st, struct cfile **re
 		return -ENOMEM;
 	f->s = s;
 	f->fd = -1;
+	f->direct_fd = DIRECT_NONE;
 	f->uid = atomic_fetch_add(&s->next_uid, 1) + 1;
 	f->dev = st->st_dev;
 	f->ino = st->st_ino;

@@ -243,8 +243,8 @@ static int apply_data(struct cfile *f)
 	return r;
 }
 
-/* The backing size exact.  A write that was cut short on a full disk leaves bytes past the end; what
- * is still to come home from the log brings its own size. */
+/* The backing size exact.  A write that was cut short on a full disk leaves bytes past the end;
+ * what is still to come home from the log brings its own size. */
 int cfile_fit(struct cfile *f)
 {
 	return cfile_head_direct(f) || cfile_applied(f) ? home_fit_size(f) : 0;

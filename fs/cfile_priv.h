@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/uio.h>
 
 #include "fs/block.h"
 #include "fs/cfile.h"
@@ -23,6 +25,9 @@
 #define FSYNC_COPY_MAX 16u
 /* Ranges of fresh blocks that are remembered. */
 #define FRESH_MAX 4096u
+
+#define DIRECT_NONE    (-1) /* not opened yet */
+#define DIRECT_REFUSED (-2) /* it cannot be had */
 
 struct cfile {
 	struct store *s;
@@ -61,6 +66,7 @@ struct cfile {
 
 	uint8_t head_entries[HEAD_BLOCKS * ENTRY_SIZE]; /* group 0 as at home */
 
+	atomic_int direct_fd; /* cfile_direct.c: to read past the page cache, or DIRECT_* */
 	atomic_uint_fast64_t pub_size, pub_mapped; /* copies for readers without the lock */
 };
 
@@ -71,6 +77,7 @@ struct scratch {
 	uint8_t read_entries[CHUNK_BLOCKS * ENTRY_SIZE]; /* of a read inside a write */
 	uint8_t tags[CHUNK_GROUPS][BLOCK_SIZE];
 };
+_Static_assert(offsetof(struct scratch, tags) % BLOCK_SIZE == 0, "read directly");
 struct scratch *cfile_scratch(void); /* NULL: out of memory */
 
 static inline const uint8_t *cfile_block_key(const struct cfile *f)
@@ -132,6 +139,9 @@ enum where cfile_where(const struct cfile *f, uint64_t b, uint64_t *ret_until,
 int cfile_read_block(struct cfile *f, uint64_t b, uint8_t out[static BLOCK_SIZE]);
 /* Is 'b' mapped? 1, 0 or an error. */
 int cfile_is_mapped(struct cfile *f, uint64_t b);
+
+/* cfile_direct.c: read all of 'iov', or nothing (false: read it another way). */
+bool cfile_read_direct(struct cfile *f, const struct iovec *iov, int n, size_t len, uint64_t off);
 
 /* cfile_log.c: under f->lock, the epoch shared. */
 int cfile_log_data(struct cfile *f, uint64_t b, const uint8_t *entry, const uint8_t *data);

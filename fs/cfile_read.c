@@ -183,6 +183,7 @@ static int fetch_run(struct cfile *f, const struct dest *d, struct scratch *sc, 
 	bool tag_first = b >= HEAD_BLOCKS && blockmap_slot(b) == 0;
 	struct read_run run = { 0 };
 	uint32_t tags = 0, room;
+	uint64_t off;
 	int r;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -194,7 +195,10 @@ static int fetch_run(struct cfile *f, const struct dest *d, struct scratch *sc, 
 			run.len -= BLOCK_SIZE - room;
 		}
 	}
-	r = preadv_full(f->fd, run.iov, run.n, blockmap_data_off(b) - (tag_first ? BLOCK_SIZE : 0));
+	off = blockmap_data_off(b) - (tag_first ? BLOCK_SIZE : 0);
+	r = cfile_read_direct(f, run.iov, run.n, run.len, off)
+		    ? 0
+		    : preadv_full(f->fd, run.iov, run.n, off);
 	for (uint32_t i = 0, t = 0; i < count && r == 0;) {
 		uint64_t group = blockmap_group(b + i);
 		uint32_t slot = blockmap_slot(b + i);
