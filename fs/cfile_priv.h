@@ -5,6 +5,7 @@
  * backing file.  Blocks named by a batch that is not dead are never written directly. */
 #pragma once
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -100,6 +101,11 @@ static inline bool cfile_sparse(const struct cfile *f)
 static inline bool cfile_head_direct(const struct cfile *f)
 {
 	return f->created && f->first_seq == 0 && !f->open;
+}
+/* No space on the disk, or a quota of the disk's own: nothing is wrong, it may go another way. */
+static inline bool cfile_no_room(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT;
 }
 /* Publish size and mapped after a change. */
 void cfile_publish(struct cfile *f);

@@ -211,7 +211,7 @@ static int put_direct(struct pass *p, uint64_t b, uint32_t count, enum way w, ui
 	}
 	/* What was being overwritten may be neither old nor new now, where the backing copies on
 	 * write and is full: the log holds it instead. */
-	if (r == -ENOSPC && w == WAY_FRESH)
+	if (cfile_no_room(r) && w == WAY_FRESH)
 		r = put_log(p, b, count, ret_done);
 	return r;
 }
@@ -294,7 +294,7 @@ static ssize_t write_locked(struct pass *p)
 			r = cfile_log_head(f);
 		else if (!f->head_home)
 			r = home_write_head(f); /* the first write was not of block 0 */
-		if (r == -ENOSPC) { /* what is stored is stored: the header goes later */
+		if (cfile_no_room(r)) { /* what is stored is stored: the header goes later */
 			f->head_dirty = true;
 			r = 0;
 		}
