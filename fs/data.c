@@ -228,7 +228,7 @@ static void keep_fd(struct data *d, struct node *n, int fd)
 
 static int same_inode(const struct node *n, const struct stat *st)
 {
-	return n->ino == st->st_ino && n->told.dev == (uint32_t)st->st_dev &&
+	return n->ino == st->st_ino && n->told->dev == (uint32_t)st->st_dev &&
 			       n->type == (st->st_mode & S_IFMT)
 		       ? 0
 		       : -ESTALE;
@@ -358,13 +358,16 @@ int data_adopt(struct data *d, struct node *parent, const char *name, const stru
 	e = dir_find(d->tree, parent, name, len);
 	if (!e)
 		e = dir_add(d->tree, parent, name, len, raw->st_ino, (uint8_t)IFTODT(raw->st_mode));
-	if (e && e->node && same_inode(e->node, raw) == 0)
-		n = e->node;
+	if (e && dentry_node(e) && same_inode(dentry_node(e), raw) == 0)
+		n = dentry_node(e);
 	if (e && !n) {
 		/* Another inode than before: the old node loses its name. */
 		n = tree_make(d->tree, raw->st_ino, raw->st_mode);
+		if (n && node_keep(n) < 0) {
+			tree_reap(d->tree, n);
+			n = NULL;
+		}
 		if (n) {
-			tree_hide_ino(d->tree, n); /* one node for each name */
 			node_tell(n, raw);
 			dentry_bind(d->tree, e, n);
 		}
@@ -541,16 +544,16 @@ int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret
 	if (r < 0)
 		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	node_told(n, &known);
 	*ret_keep = same_content(&known, &st);
 	/* Not all of it: which inode it is never changes and is read without the lock. */
-	n->told.size = (uint64_t)st.st_size;
-	n->told.mtime = st.st_mtim.tv_sec;
-	n->told.mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
-	n->told.ctime = st.st_ctim.tv_sec;
-	n->told.ctime_ns = (uint32_t)st.st_ctim.tv_nsec;
-	pthread_mutex_unlock(&n->mu);
+	n->told->size = (uint64_t)st.st_size;
+	n->told->mtime = st.st_mtim.tv_sec;
+	n->told->mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
+	n->told->ctime = st.st_ctim.tv_sec;
+	n->told->ctime_ns = (uint32_t)st.st_ctim.tv_nsec;
+	mutex_unlock(&n->mu);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -121,16 +121,14 @@ int out_new(const struct out_params *p, struct out **ret, struct err *err)
 
 static void close_files(struct out *o)
 {
-	late_stop(o);
-	for (size_t i = 0; i < o->tree->by_id.size; i++) {
-		for (struct hlink *l = o->tree->by_id.slots[i]; l; l = l->next) {
-			struct node *n = container_of(l, struct node, by_id);
+	struct node *n;
 
-			if (n->cf)
-				cfile_put(n->cf);
-			n->cf = NULL;
-			n->nopen = 0;
-		}
+	late_stop(o);
+	for (uint32_t pos = 0; (n = tree_next(o->tree, &pos));) {
+		if (n->cf)
+			cfile_put(n->cf);
+		n->cf = NULL;
+		n->nopen = 0;
 	}
 }
 
@@ -166,11 +164,11 @@ void out_reset(struct out *o)
 unsigned out_open_files(struct out *o)
 {
 	unsigned count = 0;
+	struct node *n;
 
 	tree_lock(o);
-	for (size_t i = 0; i < o->tree->by_id.size; i++)
-		for (struct hlink *l = o->tree->by_id.slots[i]; l; l = l->next)
-			count += container_of(l, struct node, by_id)->nopen > 0;
+	for (uint32_t pos = 0; (n = tree_next(o->tree, &pos));)
+		count += n->nopen > 0;
 	tree_unlock(o);
 	return count;
 }
@@ -188,7 +186,7 @@ static struct node *known_node(struct out *o, struct dentry *d)
 	struct node *n;
 
 	tree_lock(o);
-	n = d->node;
+	n = dentry_node(d);
 	if (n)
 		n->nlookup++;
 	tree_unlock(o);
@@ -200,15 +198,18 @@ static int node_adopt(struct out *o, struct dentry *d, const struct stat *st, st
 	struct node *n;
 
 	tree_lock(o);
-	n = d->node;
+	n = dentry_node(d);
 	if (!n)
 		n = tree_by_ino(o->tree, st->st_ino);
 	if (!n)
 		n = tree_make(o->tree, st->st_ino, st->st_mode);
+	if (n && st->st_nlink > 1 && !n->dir && tree_show_ino(o->tree, n) < 0) {
+		tree_reap(o->tree, n);
+		n = NULL;
+	}
 	if (n) {
 		n->nlookup++;
 		dentry_bind(o->tree, d, n);
-		d->ino = st->st_ino;
 	}
 	tree_unlock(o);
 	*ret = n;
@@ -242,9 +243,9 @@ int entry_get(struct out *o, struct node *dir, int dirfd, struct dentry *d, stru
 			entry_undo(o, n);
 		return r;
 	}
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	attr_fill(o, n, dirfd, s.name, &st, &ret->st);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	ret->nodeid = n->nodeid;
 	if (ret_node)
 		*ret_node = n;
@@ -297,7 +298,9 @@ int out_dir_begin(struct out *o, uint64_t nodeid, uint64_t off, struct out_dirit
 	if (r < 0)
 		return r;
 	*it = (struct out_dirit){ .o = o, .dir = dir, .fd = r, .off = off };
-	it->slot = off <= OFF_NAMES ? 0 : dir_seek(dir->dir, off - OFF_NAMES);
+	tree_lock(o);
+	it->slot = off <= OFF_NAMES ? 0 : names_seek(&dir->dir->names, off - OFF_NAMES);
+	tree_unlock(o);
 	return 0;
 }
 
@@ -313,7 +316,7 @@ static uint64_t parent_ino(struct out *o, const struct node *dir)
 
 bool out_dir_next(struct out_dirit *it, struct out_dirent *ret)
 {
-	const struct dir *dir = it->dir->dir;
+	struct out *o = it->o;
 
 	it->cur = NULL;
 	if (it->off < OFF_NAMES) {
@@ -321,25 +324,24 @@ bool out_dir_next(struct out_dirit *it, struct out_dirent *ret)
 
 		*ret = (struct out_dirent){
 			.name = self ? "." : "..",
-			.ino = self ? it->dir->ino : parent_ino(it->o, it->dir),
+			.ino = self ? it->dir->ino : parent_ino(o, it->dir),
 			.type = S_IFDIR,
 			.next_off = it->off,
 			.is_dot = true,
 		};
 		return true;
 	}
-	while (it->slot < dir->nslots && !dir->slots[it->slot].d)
-		it->slot++;
-	if (it->slot >= dir->nslots)
-		return false;
-	it->cur = dir->slots[it->slot++].d;
-	*ret = (struct out_dirent){
-		.name = it->cur->name,
-		.ino = it->cur->ino,
-		.type = (mode_t)DTTOIF(it->cur->type),
-		.next_off = it->cur->cookie + OFF_NAMES,
-	};
-	return true;
+	tree_lock(o);
+	it->cur = names_next(&it->dir->dir->names, &it->slot);
+	if (it->cur)
+		*ret = (struct out_dirent){
+			.name = it->cur->name,
+			.ino = dentry_ino(it->cur),
+			.type = (mode_t)DTTOIF(it->cur->type),
+			.next_off = it->cur->cookie + OFF_NAMES,
+		};
+	tree_unlock(o);
+	return it->cur != NULL;
 }
 
 int out_dir_entry(struct out_dirit *it, struct out_entry *ret)

@@ -206,6 +206,24 @@ int attr_get(struct out *o, struct node *n, struct stat *ret)
 	return 0;
 }
 
+int attr_keep(struct out *o, struct node *n, int dirfd, const char *stored)
+{
+	struct stat st, shown;
+	int r = node_keep(n);
+
+	if (r < 0)
+		return r;
+	if (n->cf)
+		r = fstat(cfile_fd(n->cf), &st);
+	else
+		r = fstatat(dirfd, stored, &st, AT_SYMLINK_NOFOLLOW);
+	/* What somebody took out of the store has no attributes, and can be removed all the same.
+	 */
+	if (r == 0 && st.st_ino == n->ino)
+		attr_fill(o, n, dirfd, stored, &st, &shown);
+	return 0;
+}
+
 int out_getattr(struct out *o, uint64_t nodeid, struct stat *ret)
 {
 	struct node *n;
@@ -213,9 +231,9 @@ int out_getattr(struct out *o, uint64_t nodeid, struct stat *ret)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	r = attr_get(o, n, ret);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	return r;
 }
 
@@ -293,21 +311,23 @@ static int set_in_memory(struct out *o, struct node *n, const struct out_attr *a
 {
 	struct stat st;
 
+	if (node_keep(n) < 0)
+		return -ENOMEM;
 	node_told(n, &st);
 	if (a->valid & OUT_SET_OWNER) {
 		st.st_uid = a->uid;
 		st.st_gid = a->gid;
 		owner_show(o, &st);
 		if (a->uid != OWNER_KEEP)
-			n->told.uid = st.st_uid;
+			n->told->uid = st.st_uid;
 		if (a->gid != OWNER_KEEP)
-			n->told.gid = st.st_gid;
+			n->told->gid = st.st_gid;
 	}
 	if (a->valid & OUT_SET_MODE)
-		n->told.mode = n->type | (a->mode & MODE_KEPT);
+		n->told->mode = n->type | (a->mode & MODE_KEPT);
 	if (a->valid & OUT_SET_MTIME && a->mtime.tv_nsec != UTIME_NOW) {
-		n->told.mtime = a->mtime.tv_sec;
-		n->told.mtime_ns = (uint32_t)a->mtime.tv_nsec;
+		n->told->mtime = a->mtime.tv_sec;
+		n->told->mtime_ns = (uint32_t)a->mtime.tv_nsec;
 	}
 	return 0;
 }
@@ -364,10 +384,10 @@ static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
 
 /* After a rename, link or unlink the kernel tells the file's times once more, mostly what they are.
  */
-static bool nothing_new(const struct node *n, const struct out_attr *a)
+static bool nothing_new(struct out *o, struct node *n, const struct out_attr *a, struct stat *ret)
 {
-	return a->valid == OUT_SET_MTIME && !n->written && n->told_known &&
-	       n->told.mtime == a->mtime.tv_sec && n->told.mtime_ns == a->mtime.tv_nsec;
+	return a->valid == OUT_SET_MTIME && !n->written && attr_get(o, n, ret) == 0 &&
+	       ret->st_mtim.tv_sec == a->mtime.tv_sec && ret->st_mtim.tv_nsec == a->mtime.tv_nsec;
 }
 
 /* n->mu is held. */
@@ -401,16 +421,13 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 		return -EISDIR;
 	if (a->valid & OUT_SET_SIZE && !S_ISREG(n->type))
 		return -EINVAL;
-	pthread_mutex_lock(&n->mu);
-	if (nothing_new(n, a)) {
-		node_told(n, ret);
-		pthread_mutex_unlock(&n->mu);
-		return 0;
+	mutex_lock(&n->mu);
+	if (!nothing_new(o, n, a, ret)) {
+		r = set_locked(o, n, a);
+		if (r == 0)
+			r = attr_get(o, n, ret);
 	}
-	r = set_locked(o, n, a);
-	if (r == 0)
-		r = attr_get(o, n, ret);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	return r;
 }
 
@@ -462,13 +479,13 @@ int out_readlink(struct out *o, uint64_t nodeid, char *buf, size_t size)
 		return r;
 	if (!S_ISLNK(n->type))
 		return -EINVAL;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	r = place_get(o, n, &p);
 	if (r == 0) {
 		r = readlink_place(o, &p, target);
 		place_put(o, &p);
 	}
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	if (r < 0)
 		return r;
 	if (strlen(target) >= size)

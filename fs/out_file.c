@@ -9,7 +9,7 @@
 #include "fs/out_int.h"
 
 #define NOTES_MAX 65536
-/* Chains of the table of inodes that are searched with the lock held. */
+/* Inodes that are looked at with the lock held. */
 #define WRITABLE_STEP 2048u
 /* Files that may be opened while it is searched; others see the state that asked for it. */
 #define WRITABLE_SPARE 256u
@@ -161,7 +161,7 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 		return n->dir ? -EISDIR : -ENXIO;
 	if (o->p.read_only && ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC))
 		return -EROFS;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	if (!n->cf)
 		r = file_open(o, n, &n->cf);
 	if (r == 0) {
@@ -172,7 +172,7 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 			r = cfile_truncate(n->cf, 0);
 		}
 	}
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	if (r < 0 && added)
 		out_release(o, n, flags);
 	if (r == 0)
@@ -182,15 +182,18 @@ int out_open(struct out *o, uint64_t nodeid, int flags, struct node **ret_handle
 
 void out_release(struct out *o, struct node *n, int flags)
 {
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	show_written(o, n);
-	if (n->nopen == 1 && !late_close_file(o, n))
+	if (n->nopen == 1 && !late_close_file(o, n)) {
+		if (n->nlink == 0) /* nobody can ask the store for it any more */
+			(void)attr_keep(o, n, -1, NULL);
 		file_close(n);
+	}
 	tree_lock(o);
 	n->nopen--;
 	if ((flags & O_ACCMODE) != O_RDONLY && --n->nwriters == 0)
 		o->nwritable--;
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	tree_reap(o->tree, n);
 	tree_unlock(o);
 }
@@ -235,26 +238,25 @@ bool out_has_writers(struct out *o, struct node *n)
 	return writers;
 }
 
-/* Those of some chains of the table, from '*slot' on; with the tree locked. */
-static size_t writable_some(const struct hmap *m, size_t *slot, uint64_t *ids, size_t room)
+/* Those among some nodes, from '*pos' on; with the tree locked. false: these were the last. */
+static bool writable_some(struct out *o, uint32_t *pos, uint64_t *ids, size_t *n, size_t room)
 {
-	size_t n = 0, end = MIN(*slot + WRITABLE_STEP, m->size);
+	for (unsigned i = 0; i < WRITABLE_STEP; i++) {
+		const struct node *node = tree_next(o->tree, pos);
 
-	for (; *slot < end; ++*slot) {
-		for (struct hlink *l = m->slots[*slot]; l && n < room; l = l->next) {
-			const struct node *node = container_of(l, struct node, by_id);
-
-			if (node->nwriters > 0)
-				ids[n++] = node->nodeid;
-		}
+		if (!node)
+			return false;
+		if (node->nwriters > 0 && *n < room)
+			ids[(*n)++] = node->nodeid;
 	}
-	return n;
+	return true;
 }
 
 int out_writable(struct out *o, uint64_t **ret, size_t *ret_n)
 {
-	size_t n = 0, slot = 0, size, room;
-	bool end = false;
+	size_t n = 0, room;
+	uint32_t pos = 0;
+	bool more = true;
 	uint64_t *ids;
 
 	tree_lock(o);
@@ -263,18 +265,10 @@ int out_writable(struct out *o, uint64_t **ret, size_t *ret_n)
 	ids = malloc(room * sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
-	tree_lock(o);
-	size = o->tree->by_id.size;
-	while (!end) {
-		if (o->tree->by_id.size != size) { /* it grew: its chains are others now */
-			size = o->tree->by_id.size;
-			n = slot = 0;
-		}
-		n += writable_some(&o->tree->by_id, &slot, ids + n, room - n);
-		end = slot >= size;
-		tree_unlock(o); /* nobody waits for the whole of it */
-		if (!end)
-			tree_lock(o);
+	while (more) { /* nobody waits for the whole of it */
+		tree_lock(o);
+		more = writable_some(o, &pos, ids, &n, room);
+		tree_unlock(o);
 	}
 	*ret = ids;
 	*ret_n = n;

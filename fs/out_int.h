@@ -115,6 +115,9 @@ void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,
 void show_written(struct out *o, struct node *n);
 /* getattr with n->mu held. */
 int attr_get(struct out *o, struct node *n, struct stat *ret);
+/* The inode is about to lose its last name, (dirfd, stored), or (-1, NULL) its descriptor: keep
+ * what attr_get() shall say from then on; n->mu is held. -ENOMEM. */
+int attr_keep(struct out *o, struct node *n, int dirfd, const char *stored);
 /* The mode that the backing inode of a file or directory gets, without mark. */
 mode_t mode_backing(mode_t type, mode_t mode);
 /* Set the plain mode through a descriptor of a file or directory; n->mu is held. */

@@ -41,11 +41,11 @@ void file_close(struct node *n)
 
 static void finish(struct out *o, struct node *n)
 {
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	n->late = false;
 	if (n->nopen == 0 && n->cf)
 		file_close(n);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	tree_lock(o);
 	n->refs--;
 	tree_reap(o->tree, n);

@@ -101,12 +101,8 @@ static int making_adopt(struct making *m, const struct stat *st, struct node **r
 	n = tree_make(m->o->tree, st->st_ino, st->st_mode);
 	if (n)
 		n->nlookup = 1;
-	if (n && m->d) {
-		m->d->ino = st->st_ino;
+	if (n && m->d)
 		dentry_bind(m->o->tree, m->d, n);
-	} else if (n) {
-		tree_hide_ino(m->o->tree, n);
-	}
 	tree_unlock(m->o);
 	*ret = n;
 	return n ? 0 : -ENOMEM;
@@ -115,9 +111,9 @@ static int making_adopt(struct making *m, const struct stat *st, struct node **r
 static void making_show(struct making *m, struct node *n, const struct stat *st,
 			struct out_entry *ret)
 {
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	attr_fill(m->o, n, m->dirfd, m->s.name, st, &ret->st);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	ret->nodeid = n->nodeid;
 }
 
@@ -207,10 +203,10 @@ int out_create(struct out *o, uint64_t parent, const char *name, mode_t mode, in
 		return r;
 	r = make_file(&m, mode, &cf, &n, &st);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mu);
+		mutex_lock(&n->mu);
 		n->cf = cf;
 		handle_add(o, n, flags);
-		pthread_mutex_unlock(&n->mu);
+		mutex_unlock(&n->mu);
 		making_show(&m, n, &st, ret);
 		*ret_handle = n;
 	}
@@ -237,11 +233,11 @@ int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, const st
 		return m.dirfd;
 	r = make_file(&m, mode, &cf, &n, &st);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mu);
+		mutex_lock(&n->mu);
 		n->cf = cf;
 		handle_add(o, n, flags);
 		attr_fill(o, n, -1, "", &st, &ret->st);
-		pthread_mutex_unlock(&n->mu);
+		mutex_unlock(&n->mu);
 		ret->nodeid = n->nodeid;
 		*ret_handle = n;
 	}
@@ -466,7 +462,6 @@ static int make_link(struct making *m, struct node *n, struct out_entry *ret)
 	tree_lock(o);
 	r = tree_show_ino(o->tree, n);
 	if (r == 0) {
-		m->d->ino = n->ino;
 		dentry_bind(o->tree, m->d, n);
 		n->nlookup++;
 	}
@@ -495,9 +490,9 @@ int out_link(struct out *o, uint64_t nodeid, uint64_t parent, const char *name,
 	r = making_begin(o, parent, name, (uint8_t)IFTODT(n->type), false, NULL, &m);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	r = make_link(&m, n, ret);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	making_end(&m, r);
 	return r;
 }

@@ -67,11 +67,11 @@ void owner_new(struct out *o, struct node *dir, int dirfd, const struct out_who 
 		(void)id_stored(OUT_IDS_ALL, o->owner.uid, o->ids.uid, who->uid, &ret->uid);
 		(void)id_stored(OUT_IDS_ALL, o->owner.gid, o->ids.gid, who->gid, &ret->gid);
 	}
-	pthread_mutex_lock(&dir->mu);
+	mutex_lock(&dir->mu);
 	dir_mode = dir->mode_known ? dir->mode : 0;
 	if (!dir->mode_known && attr_get(o, dir, &st) == 0)
 		dir_mode = st.st_mode;
-	pthread_mutex_unlock(&dir->mu);
+	mutex_unlock(&dir->mu);
 	if (!(dir_mode & S_ISGID))
 		return;
 	if (S_ISDIR(type))
@@ -155,9 +155,9 @@ int out_strip_setid(struct out *o, uint64_t nodeid)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	none = n->mode_known && !(n->mode & (S_ISUID | S_ISGID));
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	if (none)
 		return 0;
 	r = out_setattr(o, nodeid, &a, &st);

@@ -70,7 +70,12 @@ int victim_prepare(struct out *o, struct node *n, int dirfd, const char *stored,
 	*ret = (struct victim){
 		.n = n, .last = n->dir || n->nlink <= 1, .bytes = QUOTA_PAGE, .late = -1
 	};
-	if (ret->last && S_ISLNK(n->type) && n->told.size > SYMLINK_ONE_PIECE)
+	if (ret->last) {
+		r = attr_keep(o, n, dirfd, stored);
+		if (r < 0)
+			return r;
+	}
+	if (ret->last && S_ISLNK(n->type) && n->told->size > SYMLINK_ONE_PIECE)
 		find_tail(dirfd, stored, ret);
 	if (!ret->last || !S_ISREG(n->type))
 		return 0;
@@ -200,7 +205,7 @@ static int remove_name(struct out *o, uint64_t parent, const char *name, bool wa
 		return r;
 	}
 	tree_lock(o);
-	n = d ? d->node : NULL;
+	n = d ? dentry_node(d) : NULL;
 	if (n)
 		n->nlookup++; /* ours, for as long as this takes */
 	tree_unlock(o);
@@ -209,9 +214,9 @@ static int remove_name(struct out *o, uint64_t parent, const char *name, bool wa
 		if (want_dir != (n->dir != NULL)) {
 			r = want_dir ? -ENOTDIR : -EISDIR;
 		} else {
-			pthread_mutex_lock(&n->mu);
+			mutex_lock(&n->mu);
 			r = remove_locked(o, dir, fd, d, n, ret_late);
-			pthread_mutex_unlock(&n->mu);
+			mutex_unlock(&n->mu);
 		}
 		entry_undo(o, n);
 	}

@@ -32,7 +32,7 @@ static int side_find(struct renaming *r, int i, const char *name)
 	if (ret < 0)
 		return ret;
 	tree_lock(o);
-	r->n[i] = r->d[i] ? r->d[i]->node : NULL;
+	r->n[i] = r->d[i] ? dentry_node(r->d[i]) : NULL;
 	if (r->n[i])
 		r->n[i]->nlookup++;
 	tree_unlock(o);
@@ -95,20 +95,17 @@ static int rename_store(struct renaming *r)
 static void tree_exchange(struct renaming *r)
 {
 	struct tree *t = r->o->tree;
-	uint8_t type = r->d[0]->type;
+	unsigned type = r->d[0]->type & 0xf;
 
 	dentry_bind(t, r->d[0], r->n[1]);
 	dentry_bind(t, r->d[1], r->n[0]);
-	r->d[0]->ino = r->n[1]->ino;
-	r->d[1]->ino = r->n[0]->ino;
 	r->d[0]->type = r->d[1]->type;
-	r->d[1]->type = type;
+	r->d[1]->type = type & 0xf;
 }
 
 static void tree_move(struct renaming *r)
 {
 	dentry_bind(r->o->tree, r->d[1], r->n[0]);
-	r->d[1]->ino = r->n[0]->ino;
 	r->d[1]->type = r->d[0]->type;
 	dir_remove(r->o->tree, r->d[0]);
 }
@@ -150,16 +147,21 @@ static int rename_locked(struct renaming *r)
 
 static void lock_nodes(struct renaming *r, bool lock)
 {
-	int (*fn)(pthread_mutex_t *) = lock ? pthread_mutex_lock : pthread_mutex_unlock;
 	struct node *a = r->n[0], *b = r->n[1];
 
 	if (b && b->nodeid < a->nodeid) {
 		a = r->n[1];
 		b = r->n[0];
 	}
-	fn(&a->mu);
+	if (!lock) {
+		mutex_unlock(&a->mu);
+		if (b && b != a)
+			mutex_unlock(&b->mu);
+		return;
+	}
+	mutex_lock(&a->mu);
 	if (b && b != a)
-		fn(&b->mu);
+		mutex_lock(&b->mu);
 }
 
 static int rename_in(struct renaming *r, const char *name, const char *newname)

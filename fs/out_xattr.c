@@ -105,13 +105,13 @@ ssize_t out_getxattr(struct out *o, uint64_t nodeid, const char *name, void *buf
 		r = node_get(o, nodeid, &n);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	r = xnode_open(o, n, &x);
 	if (r == 0) {
 		r = value_read(o, &x, name, buf, size);
 		xnode_close(o, &x);
 	}
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	return r == -EOPNOTSUPP ? -ENODATA : r;
 }
 
@@ -156,13 +156,13 @@ ssize_t out_listxattr(struct out *o, uint64_t nodeid, char *buf, size_t size)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	r = xnode_open(o, n, &x);
 	if (r == 0) {
 		r = list_read(o, &x, buf, size);
 		xnode_close(o, &x);
 	}
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
@@ -210,7 +210,7 @@ static int change(struct out *o, uint64_t nodeid, const char *name, const void *
 		return r;
 	if (o->p.read_only)
 		return -EROFS;
-	pthread_mutex_lock(&n->mu);
+	mutex_lock(&n->mu);
 	r = xnode_open(o, n, &x);
 	if (r == 0) {
 		r = value ? value_write(o, &x, name, value, len, flags) : value_remove(o, &x, name);
@@ -218,7 +218,7 @@ static int change(struct out *o, uint64_t nodeid, const char *name, const void *
 	}
 	if (r == 0)
 		note_metadata(o, n);
-	pthread_mutex_unlock(&n->mu);
+	mutex_unlock(&n->mu);
 	return r;
 }
 

@@ -57,6 +57,12 @@ static uint64_t name_hash(const struct tree *t, const char *name, size_t len)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* In tree->inos: the node knows its ino. */
+struct ino_row {
+	struct hlink link;
+	struct node *node;
+};
+
 /* -- nodes ---------------------------------------------------------------- */
 
 static struct dir *dir_new(void)
@@ -66,7 +72,6 @@ static struct dir *dir_new(void)
 	if (!d)
 		return NULL;
 	d->fd = -1;
-	d->next_cookie = 1;
 	pthread_rwlock_init(&d->rw, NULL);
 	return d;
 }
@@ -100,29 +105,29 @@ static void lru_append(struct tree *t, struct node *n)
 static void dir_free(struct tree *t, struct node *n)
 {
 	struct dir *d = n->dir;
+	struct dentry *e;
 
-	for (size_t i = 0; i < d->nslots; i++)
-		free(d->slots[i].d);
+	for (size_t i = 0; (e = names_next(&d->names, &i));)
+		slab_free(&t->dentries, e);
+	names_free(&d->names);
 	if (d->fd >= 0) {
 		if (d->pins == 0)
 			lru_remove(t, n);
 		close(d->fd); /* nobody waits for it: a read-only descriptor of a directory */
 		t->nfds--;
 	}
-	free(d->slots);
-	hmap_free(&d->names);
 	pthread_rwlock_destroy(&d->rw);
 	free(d);
 }
 
 static void node_free(struct tree *t, struct node *n)
 {
-	hmap_remove(&t->by_id, &n->by_id);
 	tree_hide_ino(t, n);
 	if (n->dir)
 		dir_free(t, n);
-	pthread_mutex_destroy(&n->mu);
-	free(n);
+	free(n->told);
+	slab_free(&t->nodes, n);
+	t->nnodes--;
 }
 
 int tree_new(uint64_t root_ino, size_t max_dir_fds, struct tree **ret)
@@ -132,7 +137,6 @@ int tree_new(uint64_t root_ino, size_t max_dir_fds, struct tree **ret)
 	if (!t)
 		return -ENOMEM;
 	pthread_mutex_init(&t->lock, NULL);
-	t->next_id = TREE_ROOT_ID;
 	t->max_fds = max_dir_fds;
 	if (getrandom(t->seed, sizeof(t->seed), 0) != (ssize_t)sizeof(t->seed)) {
 		tree_free(t);
@@ -150,66 +154,128 @@ int tree_new(uint64_t root_ino, size_t max_dir_fds, struct tree **ret)
 
 void tree_free(struct tree *t)
 {
+	struct node *n;
+
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->by_id.size; i++)
-		while (t->by_id.slots[i])
-			node_free(t, container_of(t->by_id.slots[i], struct node, by_id));
-	hmap_free(&t->by_id);
-	hmap_free(&t->by_ino);
+	for (uint32_t pos = 0; (n = tree_next(t, &pos));)
+		node_free(t, n);
+	slabs_free(&t->nodes);
+	slabs_free(&t->dentries);
+	hmap_free(&t->inos);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
 struct node *tree_by_id(struct tree *t, uint64_t nodeid)
 {
-	for (struct hlink *l = hmap_first(&t->by_id, hmap_mix(nodeid)); l; l = hmap_next(l)) {
-		struct node *n = container_of(l, struct node, by_id);
+	struct node *n = slab_at(&t->nodes, (uint32_t)nodeid);
 
-		if (n->nodeid == nodeid)
-			return n;
+	return n && n->nodeid == nodeid ? n : NULL;
+}
+
+struct node *tree_next(struct tree *t, uint32_t *pos)
+{
+	return slab_next(&t->nodes, pos);
+}
+
+size_t tree_bytes(struct tree *t)
+{
+	size_t bytes = slabs_bytes(&t->nodes) + slabs_bytes(&t->dentries);
+	struct node *n;
+
+	for (uint32_t pos = 0; (n = tree_next(t, &pos));)
+		bytes += (n->dir ? sizeof(*n->dir) + names_bytes(&n->dir->names) : 0) +
+			 (n->told ? sizeof(*n->told) : 0);
+	return bytes + t->inos.size * sizeof(*t->inos.slots) +
+	       t->inos.count * sizeof(struct ino_row);
+}
+
+struct node *tree_make(struct tree *t, uint64_t ino, mode_t type)
+{
+	struct node *n = slab_alloc(&t->nodes, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	if (S_ISDIR(type))
+		n->dir = dir_new();
+	if (S_ISDIR(type) && !n->dir) {
+		slab_free(&t->nodes, n);
+		return NULL;
+	}
+	n->ino = ino;
+	n->type = (uint16_t)(type & S_IFMT);
+	n->nodeid = (uint64_t)t->made << 32 | slab_number(n);
+	t->made = MAX(t->made + 1, 1u); /* none but the root has 0 */
+	t->nnodes++;
+	return n;
+}
+
+/* -- inodes with several names -------------------------------------------- */
+
+/* Of any node ('n' NULL), or of this one. */
+static struct ino_row *ino_find(struct tree *t, uint64_t ino, const struct node *n)
+{
+	for (struct hlink *l = hmap_first(&t->inos, hmap_mix(ino)); l; l = hmap_next(l)) {
+		struct ino_row *row = container_of(l, struct ino_row, link);
+
+		if (row->node->ino == ino && (!n || row->node == n))
+			return row;
 	}
 	return NULL;
 }
 
 struct node *tree_by_ino(struct tree *t, uint64_t ino)
 {
-	for (struct hlink *l = hmap_first(&t->by_ino, hmap_mix(ino)); l; l = hmap_next(l)) {
-		struct node *n = container_of(l, struct node, by_ino);
+	struct ino_row *row = ino_find(t, ino, NULL);
 
-		if (n->ino == ino)
-			return n;
-	}
-	return NULL;
+	return row ? row->node : NULL;
 }
 
-struct node *tree_make(struct tree *t, uint64_t ino, mode_t type)
+int tree_show_ino(struct tree *t, struct node *n)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	struct ino_row *row = n->in_inos ? NULL : malloc(sizeof(*row));
 
-	if (!n)
-		return NULL;
-	pthread_mutex_init(&n->mu, NULL);
-	n->ino = ino;
-	n->type = type & S_IFMT;
-	n->nodeid = t->next_id;
-	if (S_ISDIR(type))
-		n->dir = dir_new();
-	if ((S_ISDIR(type) && !n->dir) ||
-	    hmap_insert(&t->by_id, &n->by_id, hmap_mix(n->nodeid)) < 0)
-		goto fail;
-	if (tree_show_ino(t, n) < 0)
-		goto fail;
-	t->next_id++;
-	return n;
-fail:
-	node_free(t, n);
-	return NULL;
+	if (n->in_inos)
+		return 0;
+	if (!row || hmap_insert(&t->inos, &row->link, hmap_mix(n->ino)) < 0) {
+		free(row);
+		return -ENOMEM;
+	}
+	row->node = n;
+	n->in_inos = true;
+	return 0;
+}
+
+void tree_hide_ino(struct tree *t, struct node *n)
+{
+	struct ino_row *row = n->in_inos ? ino_find(t, n->ino, n) : NULL;
+
+	if (row)
+		hmap_remove(&t->inos, &row->link);
+	free(row);
+	n->in_inos = false;
+}
+
+/* -- what is told --------------------------------------------------------- */
+
+int node_keep(struct node *n)
+{
+	if (n->told)
+		return 0;
+	n->told = calloc(1, sizeof(*n->told));
+	if (!n->told)
+		return -ENOMEM;
+	n->told->mode = (uint32_t)n->type | n->mode;
+	return 0;
 }
 
 void node_tell(struct node *n, const struct stat *st)
 {
-	n->told = (struct told){
+	n->nlink = (uint32_t)st->st_nlink;
+	if (!n->told)
+		return;
+	*n->told = (struct told){
 		.atime = st->st_atim.tv_sec,
 		.atime_ns = (uint32_t)st->st_atim.tv_nsec,
 		.mtime = st->st_mtim.tv_sec,
@@ -223,42 +289,30 @@ void node_tell(struct node *n, const struct stat *st)
 		.size = (uint64_t)st->st_size,
 		.blocks = (uint64_t)st->st_blocks,
 	};
-	n->nlink = (uint32_t)st->st_nlink;
-	n->told_known = true;
 }
 
 void node_told(const struct node *n, struct stat *ret)
 {
+	const struct told nothing = { .mode = (uint32_t)n->type | n->mode };
+	const struct told *told = n->told ? n->told : &nothing;
+
 	*ret = (struct stat){
-		.st_dev = n->told.dev,
+		.st_dev = told->dev,
 		.st_ino = n->ino,
 		.st_nlink = n->nlink,
-		.st_mode = n->told.mode,
-		.st_uid = n->told.uid,
-		.st_gid = n->told.gid,
-		.st_size = (off_t)n->told.size,
+		.st_mode = told->mode,
+		.st_uid = told->uid,
+		.st_gid = told->gid,
+		.st_size = (off_t)told->size,
 		.st_blksize = TREE_BLKSIZE,
-		.st_blocks = (blkcnt_t)n->told.blocks,
-		.st_atim = { n->told.atime, n->told.atime_ns },
-		.st_mtim = { n->told.mtime, n->told.mtime_ns },
-		.st_ctim = { n->told.ctime, n->told.ctime_ns },
+		.st_blocks = (blkcnt_t)told->blocks,
+		.st_atim = { told->atime, told->atime_ns },
+		.st_mtim = { told->mtime, told->mtime_ns },
+		.st_ctim = { told->ctime, told->ctime_ns },
 	};
 }
 
-void tree_hide_ino(struct tree *t, struct node *n)
-{
-	if (n->in_inos)
-		hmap_remove(&t->by_ino, &n->by_ino);
-	n->in_inos = false;
-}
-
-int tree_show_ino(struct tree *t, struct node *n)
-{
-	if (!n->in_inos && hmap_insert(&t->by_ino, &n->by_ino, hmap_mix(n->ino)) < 0)
-		return -ENOMEM;
-	n->in_inos = true;
-	return 0;
-}
+/* -- who is used ---------------------------------------------------------- */
 
 void tree_reap(struct tree *t, struct node *n)
 {
@@ -271,10 +325,7 @@ void tree_reap(struct tree *t, struct node *n)
 			struct dentry *d = n->aliases;
 			struct node *p = d->parent;
 
-			n->aliases = d->next_alias;
-			d->next_alias = NULL;
-			d->node = NULL;
-			p->refs--;
+			dentry_unbind(t, d);
 			if (parent && parent != p)
 				tree_reap(t, p);
 			else
@@ -295,105 +346,42 @@ void tree_forget(struct tree *t, struct node *n, uint64_t nlookup)
 
 struct dentry *dir_find(struct tree *t, struct node *dir, const char *name, size_t len)
 {
-	uint64_t h = name_hash(t, name, len);
-
-	for (struct hlink *l = hmap_first(&dir->dir->names, h); l; l = hmap_next(l)) {
-		struct dentry *d = container_of(l, struct dentry, link);
-
-		if (d->len == len && memcmp(d->name, name, len) == 0)
-			return d;
-	}
-	return NULL;
-}
-
-/* Slots of removed names are squeezed out when they are more than half. */
-static void slots_compact(struct dir *d)
-{
-	size_t n = 0;
-
-	if (d->nslots < 64 || d->names.count > d->nslots / 2)
-		return;
-	for (size_t i = 0; i < d->nslots; i++)
-		if (d->slots[i].d)
-			d->slots[n++] = d->slots[i];
-	d->nslots = n;
-}
-
-static int slots_append(struct dir *d, struct dentry *e)
-{
-	if (d->nslots == d->slots_size) {
-		size_t size = d->slots_size ? d->slots_size * 2 : 8;
-		struct dir_slot *s = reallocarray(d->slots, size, sizeof(*s));
-
-		if (!s)
-			return -ENOMEM;
-		d->slots = s;
-		d->slots_size = size;
-	}
-	e->cookie = d->next_cookie++;
-	d->slots[d->nslots++] = (struct dir_slot){ e->cookie, e };
-	return 0;
+	return names_find(&dir->dir->names, name_hash(t, name, len), name, len);
 }
 
 struct dentry *dir_add(struct tree *t, struct node *dir, const char *name, size_t len, uint64_t ino,
 		       uint8_t type)
 {
-	struct dentry *d = calloc(1, MAX(sizeof(*d), offsetof(struct dentry, name) + len + 1));
+	struct dentry *d = slab_alloc(&t->dentries, offsetof(struct dentry, name) + len + 1);
 
 	if (!d)
 		return NULL;
 	d->parent = dir;
-	d->ino = ino;
-	d->type = type;
-	d->len = (uint8_t)len;
+	d->to.ino = ino;
+	d->type = type & 0xf;
+	d->len = len & 0xff;
 	memcpy(d->name, name, len);
-	if (hmap_insert(&dir->dir->names, &d->link, name_hash(t, name, len)) < 0) {
-		free(d);
-		return NULL;
-	}
-	if (slots_append(dir->dir, d) < 0) {
-		hmap_remove(&dir->dir->names, &d->link);
-		free(d);
+	if (names_add(&dir->dir->names, name_hash(t, name, len), d) < 0) {
+		slab_free(&t->dentries, d);
 		return NULL;
 	}
 	return d;
 }
 
-size_t dir_seek(const struct dir *d, uint64_t cookie)
-{
-	size_t lo = 0, hi = d->nslots;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (d->slots[mid].cookie <= cookie)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 void dir_remove(struct tree *t, struct dentry *d)
 {
-	struct dir *dir = d->parent->dir;
-	size_t i = dir_seek(dir, d->cookie - 1);
-
 	dentry_unbind(t, d);
-	if (i < dir->nslots && dir->slots[i].d == d)
-		dir->slots[i].d = NULL;
-	hmap_remove(&dir->names, &d->link);
-	free(d);
-	slots_compact(dir);
+	names_remove(&d->parent->dir->names, name_hash(t, d->name, d->len), d);
+	slab_free(&t->dentries, d);
 }
 
 void dentry_bind(struct tree *t, struct dentry *d, struct node *n)
 {
-	(void)t;
-	if (d->node == n)
+	if (dentry_node(d) == n)
 		return;
 	dentry_unbind(t, d);
-	d->node = n;
+	d->to.node = n;
+	d->bound = true;
 	d->next_alias = n->aliases;
 	n->aliases = d;
 	d->parent->refs++;
@@ -401,19 +389,18 @@ void dentry_bind(struct tree *t, struct dentry *d, struct node *n)
 
 void dentry_unbind(struct tree *t, struct dentry *d)
 {
+	struct node *n = dentry_node(d);
 	struct dentry **p;
 
 	(void)t;
-	if (!d->node)
+	if (!n)
 		return;
-	for (p = &d->node->aliases; *p; p = &(*p)->next_alias) {
-		if (*p == d) {
-			*p = d->next_alias;
-			break;
-		}
-	}
-	d->node = NULL;
+	for (p = &n->aliases; *p != d;)
+		p = &(*p)->next_alias;
+	*p = d->next_alias;
 	d->next_alias = NULL;
+	d->bound = false;
+	d->to.ino = n->ino;
 	d->parent->refs--;
 }
 
