@@ -511,18 +511,21 @@ int cfile_fd(const struct cfile *f)
 	return f->fd;
 }
 
-void cfile_set_mtime(struct cfile *f, int64_t mtime_ns)
+int cfile_set_mtime(struct cfile *f, int64_t mtime_ns)
 {
 	int64_t sec = mtime_ns / 1000000000 - (mtime_ns % 1000000000 < 0);
 	const struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT },
 					{ sec, mtime_ns - sec * 1000000000 } };
+	int r;
 
 	/* It rides in the next header that is written for another reason.  Set once more at home:
 	 * bringing the log home may just have put back the time before this one. */
 	pthread_rwlock_wrlock(&f->lock);
-	f->h.mtime_ns = mtime_ns;
-	(void)futimens(f->fd, ts);
+	r = futimens(f->fd, ts) < 0 ? -errno : 0;
+	if (r == 0)
+		f->h.mtime_ns = mtime_ns;
 	pthread_rwlock_unlock(&f->lock);
+	return r;
 }
 
 void cfile_show_mtime(struct cfile *f)
@@ -532,5 +535,5 @@ void cfile_show_mtime(struct cfile *f)
 	pthread_rwlock_rdlock(&f->lock);
 	ns = f->h.mtime_ns;
 	pthread_rwlock_unlock(&f->lock);
-	cfile_set_mtime(f, ns);
+	(void)cfile_set_mtime(f, ns);
 }

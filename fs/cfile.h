@@ -75,6 +75,6 @@ uint64_t cfile_mapped(const struct cfile *f);
 const uint8_t *cfile_id(const struct cfile *f); /* 16 bytes */
 int cfile_fd(const struct cfile *f);            /* borrowed: for fstat, xattr */
 /* The times ride in the header; the backing inode's mtime is set by the caller (futimens). */
-void cfile_set_mtime(struct cfile *f, int64_t mtime_ns);
+int cfile_set_mtime(struct cfile *f, int64_t mtime_ns);
 /* Show the time of the last write at home: for mounts where the kernel does not tell it. */
 void cfile_show_mtime(struct cfile *f);

@@ -37,15 +37,27 @@ int mode_set(struct out *o, struct node *n, int fd, mode_t mode)
 {
 	mode_t backing = mode_backing(n->type, mode);
 	bool marked = backing != (mode & MODE_KEPT);
-	uint8_t kept[2];
+	uint8_t kept[2], was[2];
+	ssize_t had = -1;
+	int r;
 
 	if (mode_refused(o, n->type, mode))
 		return -EOPNOTSUPP;
 	le16_store(kept, (uint16_t)(mode & MODE_KEPT));
-	if (marked && fsetxattr(fd, MODE_XATTR, kept, sizeof(kept), 0) < 0)
-		return -errno;
-	if (fchmod(fd, backing | (marked ? S_ISVTX : 0)) < 0)
-		return -errno;
+	if (marked) {
+		had = fgetxattr(fd, MODE_XATTR, was, sizeof(was));
+		if (fsetxattr(fd, MODE_XATTR, kept, sizeof(kept), 0) < 0)
+			return -errno;
+	}
+	if (fchmod(fd, backing | (marked ? S_ISVTX : 0)) < 0) {
+		r = -errno;
+		/* If not even this can be undone, what the store says from now on counts. */
+		if (marked &&
+		    (had == (ssize_t)sizeof(was) ? fsetxattr(fd, MODE_XATTR, was, sizeof(was), 0)
+						 : fremovexattr(fd, MODE_XATTR)) < 0)
+			n->mode_known = false;
+		return r;
+	}
 	n->mode = mode & MODE_KEPT;
 	n->mode_known = true;
 	return 0;
@@ -233,200 +245,6 @@ int out_getattr(struct out *o, uint64_t nodeid, struct stat *ret)
 		return r;
 	mutex_lock(&n->mu);
 	r = attr_get(o, n, ret);
-	mutex_unlock(&n->mu);
-	return r;
-}
-
-/* -- setattr -------------------------------------------------------------- */
-
-static int64_t mtime_ns(const struct timespec *ts)
-{
-	struct timespec now = *ts;
-
-	if (ts->tv_nsec == UTIME_NOW)
-		clock_gettime(CLOCK_REALTIME, &now);
-	return time_ns(&now);
-}
-
-/* What can be done through a descriptor of the inode: 'fd' >= 0 */
-static int set_by_fd(struct out *o, struct node *n, int fd, const struct out_attr *a,
-		     const struct timespec ts[2])
-{
-	int r = 0;
-
-	if (a->valid & OUT_SET_OWNER && fchown(fd, a->uid, a->gid) < 0)
-		r = -errno;
-	if (r == 0 && a->valid & OUT_SET_MODE)
-		r = mode_set(o, n, fd, a->mode);
-	if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) && futimens(fd, ts) < 0)
-		r = -errno;
-	return r;
-}
-
-/* A file whose state the store holds: it must know the time, for it writes later on. */
-static int set_by_cfile(struct out *o, struct node *n, struct cfile *cf, const struct out_attr *a,
-			const struct timespec ts[2])
-{
-	struct out_attr rest = *a;
-	int r;
-
-	if (!(a->valid & OUT_SET_ATIME))
-		rest.valid &= ~OUT_SET_MTIME; /* it does that itself */
-	r = set_by_fd(o, n, cfile_fd(cf), &rest, ts);
-	if (r == 0 && a->valid & OUT_SET_MTIME)
-		cfile_set_mtime(cf, mtime_ns(&a->mtime));
-	return r;
-}
-
-static int set_by_place(struct out *o, struct node *n, const struct out_attr *a,
-			const struct timespec ts[2])
-{
-	struct place p;
-	int r = place_get(o, n, &p);
-
-	if (r < 0)
-		return r;
-	if (a->valid & OUT_SET_MODE && S_ISREG(n->type)) {
-		autoclose int fd = openat(p.dirfd, p.s.name, FILE_OPEN_FLAGS);
-
-		r = fd < 0 ? -errno : set_by_fd(o, n, fd, a, ts);
-	} else {
-		if (a->valid & OUT_SET_OWNER &&
-		    fchownat(p.dirfd, p.s.name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
-			r = -errno;
-		/* glibc reaches the inode itself; symlinks have no mode and say so */
-		if (r == 0 && a->valid & OUT_SET_MODE &&
-		    fchmodat(p.dirfd, p.s.name, a->mode & MODE_KEPT, AT_SYMLINK_NOFOLLOW) < 0)
-			r = -errno;
-		if (r == 0 && a->valid & (OUT_SET_ATIME | OUT_SET_MTIME) &&
-		    utimensat(p.dirfd, p.s.name, ts, AT_SYMLINK_NOFOLLOW) < 0)
-			r = -errno;
-	}
-	place_put(o, &p);
-	return r;
-}
-
-/* An inode without name and descriptor: nobody will read it again but by what we answer now. */
-static int set_in_memory(struct out *o, struct node *n, const struct out_attr *a)
-{
-	struct stat st;
-
-	if (node_keep(n) < 0)
-		return -ENOMEM;
-	node_told(n, &st);
-	if (a->valid & OUT_SET_OWNER) {
-		st.st_uid = a->uid;
-		st.st_gid = a->gid;
-		owner_show(o, &st);
-		if (a->uid != OWNER_KEEP)
-			n->told->uid = st.st_uid;
-		if (a->gid != OWNER_KEEP)
-			n->told->gid = st.st_gid;
-	}
-	if (a->valid & OUT_SET_MODE)
-		n->told->mode = n->type | (a->mode & MODE_KEPT);
-	if (a->valid & OUT_SET_MTIME && a->mtime.tv_nsec != UTIME_NOW) {
-		n->told->mtime = a->mtime.tv_sec;
-		n->told->mtime_ns = (uint32_t)a->mtime.tv_nsec;
-	}
-	return 0;
-}
-
-static int set_size(struct out *o, struct node *n, uint64_t size)
-{
-	struct cfile *cf;
-	int r = file_borrow(o, n, &cf);
-
-	if (r < 0)
-		return r;
-	r = cfile_truncate(cf, size);
-	n->written = true;
-	file_return(o, n, cf);
-	return r;
-}
-
-static int set_rest(struct out *o, struct node *n, const struct out_attr *a)
-{
-	const struct timespec keep = { .tv_nsec = UTIME_OMIT };
-	const struct timespec ts[2] = { a->valid & OUT_SET_ATIME ? a->atime : keep,
-					a->valid & OUT_SET_MTIME ? a->mtime : keep };
-	uint64_t size;
-	int r;
-
-	if (n->dir) {
-		int fd = dir_get(o, n);
-
-		r = fd < 0 ? fd : set_by_fd(o, n, fd, a, ts);
-		if (fd >= 0)
-			dir_put(o, n);
-	} else if (n->cf) {
-		r = set_by_cfile(o, n, n->cf, a, ts);
-	} else if (S_ISREG(n->type) && a->valid & OUT_SET_MTIME &&
-		   cfile_lookup_size(o->p.store, o->dev, n->ino, &size)) {
-		struct cfile *cf;
-
-		r = file_borrow(o, n, &cf);
-		if (r == 0) {
-			r = set_by_cfile(o, n, cf, a, ts);
-			file_return(o, n, cf);
-		}
-	} else {
-		r = set_by_place(o, n, a, ts);
-	}
-	if (r == -ENOENT)
-		return set_in_memory(o, n, a);
-	if (r == 0 && a->valid & OUT_SET_MTIME)
-		n->written = false;
-	if (r == 0 && a->valid & (OUT_SET_MODE | OUT_SET_OWNER))
-		note_metadata(o, n);
-	return r;
-}
-
-/* After a rename, link or unlink the kernel tells the file's times once more, mostly what they are.
- */
-static bool nothing_new(struct out *o, struct node *n, const struct out_attr *a, struct stat *ret)
-{
-	return a->valid == OUT_SET_MTIME && !n->written && attr_get(o, n, ret) == 0 &&
-	       ret->st_mtim.tv_sec == a->mtime.tv_sec && ret->st_mtim.tv_nsec == a->mtime.tv_nsec;
-}
-
-/* n->mu is held. */
-static int set_locked(struct out *o, struct node *n, const struct out_attr *given)
-{
-	struct out_attr a = *given;
-	int r = 0;
-
-	if (a.valid & OUT_SET_OWNER)
-		r = owner_translate(o, &a);
-	/* The kernel leaves this to us. */
-	if (r == 0 && a.valid & (OUT_SET_OWNER | OUT_SET_STRIP))
-		r = setid_strip(o, n, &a);
-	if (r == 0 && a.valid & OUT_SET_SIZE)
-		r = set_size(o, n, a.size);
-	if (r == 0 && a.valid & (OUT_SET_MODE | OUT_SET_OWNER | OUT_SET_ATIME | OUT_SET_MTIME))
-		r = set_rest(o, n, &a);
-	return r;
-}
-
-int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct stat *ret)
-{
-	struct node *n;
-	int r = node_get(o, nodeid, &n);
-
-	if (r < 0)
-		return r;
-	if (o->p.read_only)
-		return -EROFS;
-	if (a->valid & OUT_SET_SIZE && n->dir)
-		return -EISDIR;
-	if (a->valid & OUT_SET_SIZE && !S_ISREG(n->type))
-		return -EINVAL;
-	mutex_lock(&n->mu);
-	if (!nothing_new(o, n, a, ret)) {
-		r = set_locked(o, n, a);
-		if (r == 0)
-			r = attr_get(o, n, ret);
-	}
 	mutex_unlock(&n->mu);
 	return r;
 }

@@ -105,7 +105,7 @@ void sides_note_id(struct out *o, int fd);
  * after. */
 int sides_sync(struct out *o);
 
-/* -- out_attr.c ----------------------------------------------------------- */
+/* -- out_attr.c, out_setattr.c ----------------------------------------------------------- */
 
 /* Turn what the store says into what is shown; n->mu is held; (dirfd, stored) reaches the inode. */
 void attr_fill(struct out *o, struct node *n, int dirfd, const char *stored,

@@ -2,6 +2,7 @@
  *
  * Order in the store (doc/format.md section 5): the sidecar of a long name before its entry and
  * away after it; a directory's id right after mkdirat(); what a failing step leaves is undone.
+ * Where a dying disk refuses even that, it stays: known, charged, and to be removed later on.
  * Quota is charged before anything is made and given back after it is gone. */
 #include <dirent.h>
 #include <errno.h>
@@ -28,20 +29,43 @@ struct making {
 	struct stored s;
 	struct dentry *d; /* already in the tree, without node */
 	bool charged;
+	bool stays; /* it failed, and what was made could not be removed */
 };
 
 static void making_end(struct making *m, int r)
 {
-	if (r < 0 && m->d) {
+	bool undo = r < 0 && !m->stays;
+
+	if (undo && m->d) {
 		tree_lock(m->o);
 		dir_remove(m->o->tree, m->d);
 		tree_unlock(m->o);
 	}
-	if (r < 0 && m->s.is_long)
+	if (undo && m->s.is_long)
 		sidecar_remove(m->dirfd, &m->s);
-	if (r < 0 && m->charged)
+	if (undo && m->charged)
 		quota_release(m->o->p.quota, QUOTA_PAGE, 1);
 	dir_unlock(m->o, m->dir);
+}
+
+/* Take away again what was made under the name; 'n', if it got so far, is forgotten. */
+static void making_undo(struct making *m, struct node *n, int flags)
+{
+	struct out *o = m->o;
+	struct stat st = { 0 };
+
+	if (m->d && unlinkat(m->dirfd, m->s.name, flags) < 0 && errno != ENOENT) {
+		m->stays = true;
+		(void)fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW);
+	}
+	tree_lock(o);
+	if (n && m->d)
+		dentry_unbind(o->tree, m->d);
+	if (m->stays)
+		m->d->to.ino = st.st_ino;
+	if (n)
+		tree_forget(o->tree, n, 1);
+	tree_unlock(o);
 }
 
 /* 'charge': one page and one file; regular files are charged by their cfile. */
@@ -137,13 +161,14 @@ static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct n
 	if (fd < 0)
 		return errno == EEXIST ? -EIO : -errno; /* something that no name decodes to */
 	r = fstat(fd, st) < 0 ? -errno : 0;
-	if (r == 0)
-		r = owner_give(o, &owner, fd, -1, NULL, st);
+	/* First of all: it knows how to leave a file behind, should it have to stay. */
 	if (r == 0)
 		r = cfile_create(o->p.store, fd, &cf);
 	if (r < 0)
 		close(fd);
 	else
+		r = owner_give(o, &owner, fd, -1, NULL, st);
+	if (r == 0)
 		r = making_adopt(m, st, &n);
 	if (r == 0) {
 		n->mode = mode & MODE_KEPT;
@@ -152,19 +177,11 @@ static int make_file(struct making *m, mode_t mode, struct cfile **ret, struct n
 			r = mode_set(o, n, cfile_fd(cf), mode);
 	}
 	if (r < 0) {
-		if (m->d)
-			(void)unlinkat(m->dirfd, m->s.name, 0);
-		if (n) {
-			tree_lock(o);
-			if (m->d)
-				dentry_unbind(o->tree, m->d);
-			tree_forget(o->tree, n, 1);
-			tree_unlock(o);
-		}
-		if (cf) {
+		making_undo(m, n, 0);
+		if (cf && !m->stays)
 			cfile_note_unlinked(cf);
+		if (cf)
 			cfile_put(cf);
-		}
 		return r;
 	}
 	if (!m->d)
@@ -249,7 +266,7 @@ int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, const st
 static int make_special(struct making *m, mode_t mode, struct out_entry *ret)
 {
 	struct out_who owner;
-	struct node *n;
+	struct node *n = NULL;
 	struct stat st;
 	int r;
 
@@ -262,7 +279,7 @@ static int make_special(struct making *m, mode_t mode, struct out_entry *ret)
 	if (r == 0)
 		r = making_adopt(m, &st, &n);
 	if (r < 0)
-		(void)unlinkat(m->dirfd, m->s.name, 0);
+		making_undo(m, n, 0);
 	else
 		making_show(m, n, &st, ret);
 	return r;
@@ -334,13 +351,7 @@ static int make_dir(struct making *m, mode_t mode, struct out_entry *ret)
 			r = mode_set(o, n, fd, mode);
 	}
 	if (r < 0) {
-		(void)unlinkat(m->dirfd, m->s.name, AT_REMOVEDIR);
-		tree_lock(o);
-		if (n) {
-			dentry_unbind(o->tree, m->d);
-			tree_forget(o->tree, n, 1);
-		}
-		tree_unlock(o);
+		making_undo(m, n, AT_REMOVEDIR);
 		return r;
 	}
 	tree_lock(o);
@@ -380,10 +391,10 @@ static int make_symlink(struct making *m, const char *target, struct out_entry *
 	char stored[SYMLINK_STORED_SIZE], tail_name[SYMLINK_TAIL_NAME_SIZE];
 	char tail[SYMLINK_STORED_SIZE];
 	struct out_who owner;
-	struct node *n;
+	struct node *n = NULL;
 	struct stat st;
 	mode_t mode = 0777;
-	bool has_tail;
+	bool has_tail, made = false;
 	int r = symlink_encrypt(m->o->p.keys, target, strlen(target), stored, tail_name, tail,
 				&has_tail);
 
@@ -392,19 +403,19 @@ static int make_symlink(struct making *m, const char *target, struct out_entry *
 	owner_new(m->o, m->dir, m->dirfd, m->who, S_IFLNK, &owner, &mode);
 	if (has_tail)
 		r = tail_make(m->o, tail_name, tail);
-	if (r < 0)
-		return r;
-	if (symlinkat(stored, m->dirfd, m->s.name) < 0)
+	if (r == 0 && symlinkat(stored, m->dirfd, m->s.name) < 0)
 		r = errno == EEXIST ? -EIO : -errno;
-	else if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	made = r == 0;
+	if (r == 0 && fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	if (r == 0)
 		r = owner_give(m->o, &owner, -1, m->dirfd, m->s.name, &st);
 	if (r == 0)
 		r = making_adopt(m, &st, &n);
 	if (r < 0) {
-		(void)unlinkat(m->dirfd, m->s.name, 0);
-		if (has_tail)
+		if (made)
+			making_undo(m, n, 0);
+		if (has_tail && !m->stays)
 			(void)unlinkat(m->o->links_fd, tail_name, 0);
 		return r;
 	}
@@ -427,12 +438,14 @@ int out_symlink(struct out *o, uint64_t parent, const char *name, const char *ta
 
 /* -- one more name -------------------------------------------------------- */
 
-static int link_from(struct making *m, struct node *n)
+/* '*ret_first': it had no name before. */
+static int link_from(struct making *m, struct node *n, bool *ret_first)
 {
 	char proc[64];
 	struct place p;
 	int r = place_get(m->o, n, &p);
 
+	*ret_first = false;
 	if (r == 0) {
 		if (linkat(p.dirfd, p.s.name, m->dirfd, m->s.name, 0) < 0)
 			r = -errno;
@@ -445,7 +458,7 @@ static int link_from(struct making *m, struct node *n)
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", cfile_fd(n->cf));
 	if (linkat(AT_FDCWD, proc, m->dirfd, m->s.name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	cfile_note_relinked(n->cf);
+	*ret_first = true;
 	return 0;
 }
 
@@ -453,23 +466,29 @@ static int make_link(struct making *m, struct node *n, struct out_entry *ret)
 {
 	struct out *o = m->o;
 	struct stat st;
-	int r = link_from(m, n);
+	bool first = false;
+	int r;
 
+	tree_lock(o);
+	r = tree_show_ino(o->tree, n); /* by whichever name it is met from now on */
+	tree_unlock(o);
+	if (r == 0)
+		r = link_from(m, n, &first);
 	if (r < 0)
 		return r;
-	if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	tree_lock(o);
-	r = tree_show_ino(o->tree, n);
-	if (r == 0) {
+	if (fstatat(m->dirfd, m->s.name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		r = -errno;
+		making_undo(m, NULL, 0);
+	} else {
+		tree_lock(o);
 		dentry_bind(o->tree, m->d, n);
 		n->nlookup++;
+		tree_unlock(o);
 	}
-	tree_unlock(o);
-	if (r < 0) {
-		(void)unlinkat(m->dirfd, m->s.name, 0);
+	if (first && (r == 0 || m->stays))
+		cfile_note_relinked(n->cf);
+	if (r < 0)
 		return r;
-	}
 	note_metadata(o, n);
 	attr_fill(o, n, m->dirfd, m->s.name, &st, &ret->st);
 	ret->nodeid = n->nodeid;

@@ -72,7 +72,7 @@ static int target_make(struct renaming *r, const char *name)
 
 static int rename_store(struct renaming *r)
 {
-	int fd;
+	int fd, ret;
 
 	if (renameat2(r->fd[0], r->s[0].name, r->fd[1], r->s[1].name, r->flags) == 0)
 		return 0;
@@ -84,11 +84,10 @@ static int rename_store(struct renaming *r)
 	fd = openat(r->fd[1], r->s[1].name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (dir_remove_strays(fd) < 0) {
-		close(fd);
-		return -ENOTEMPTY;
-	}
+	ret = dir_remove_strays(fd);
 	close(fd);
+	if (ret < 0)
+		return ret;
 	return renameat2(r->fd[0], r->s[0].name, r->fd[1], r->s[1].name, 0) < 0 ? -errno : 0;
 }
 
@@ -110,6 +109,28 @@ static void tree_move(struct renaming *r)
 	dir_remove(r->o->tree, r->d[0]);
 }
 
+/* Before a name is replaced: what its new file still has in memory only (a header that found no
+ * room when the file was closed) is in the store. */
+static int settle_source(struct renaming *r, bool replace)
+{
+	struct node *n = r->n[0];
+	struct cfile *cf;
+	uint64_t size;
+	int ret;
+
+	if (n->cf)
+		return cfile_settle(n->cf);
+	if (!replace || !S_ISREG(n->type) ||
+	    !cfile_lookup_size(r->o->p.store, r->o->dev, n->ino, &size))
+		return 0;
+	ret = file_open_at(r->o, n, r->fd[0], r->s[0].name, &cf);
+	if (ret == 0) {
+		ret = cfile_settle(cf);
+		file_return(r->o, n, cf);
+	}
+	return ret;
+}
+
 /* Everything found and locked, both mu held. */
 static int rename_locked(struct renaming *r)
 {
@@ -121,8 +142,8 @@ static int rename_locked(struct renaming *r)
 	if (replace)
 		ret = victim_prepare(o, r->n[1], r->fd[1], r->s[1].name, &v);
 	/* The old content may be gone for good after this: the new one must be readable first. */
-	if (ret == 0 && r->n[0]->cf)
-		ret = cfile_settle(r->n[0]->cf);
+	if (ret == 0)
+		ret = settle_source(r, replace);
 	if (ret == 0)
 		ret = rename_store(r);
 	if (ret < 0) {

@@ -8,6 +8,7 @@
 struct fsck_seen {
 	unsigned damage, unreadable, orphan, unsynced, unclean, quota, foreign;
 	unsigned repaired;
+	bool has_ids;     /* directories carry theirs */
 	bool real_names;  /* else names in the clear, which do not verify, are no finding */
 	char first[1100]; /* what the first of them was */
 };
@@ -48,7 +49,7 @@ static inline int fsck_kit_run(const struct kit *k, bool repair, struct fsck_see
 				 .storefd = k->dirfd,
 				 .sp = k->p,
 				 .keys = &fsck_kit_keys,
-				 .flat = true,
+				 .flat = !found->has_ids,
 				 .repair = repair,
 				 .threads = 1,
 				 .emit = fsck_kit_emit,
