@@ -169,9 +169,6 @@ int cfile_create(struct store *s, int fd, struct cfile **ret)
 	struct stat st;
 	int r;
 
-	r = store_may_change(s);
-	if (r < 0)
-		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size != 0)
@@ -194,7 +191,6 @@ int cfile_create(struct store *s, int fd, struct cfile **ret)
 	pthread_mutex_lock(&s->reg_lock);
 	insert(s, f);
 	pthread_mutex_unlock(&s->reg_lock);
-	store_note_change(s);
 	*ret = f;
 	return 0;
 }
@@ -516,8 +512,10 @@ int cfile_set_mtime(struct cfile *f, int64_t mtime_ns)
 	int64_t sec = mtime_ns / 1000000000 - (mtime_ns % 1000000000 < 0);
 	const struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT },
 					{ sec, mtime_ns - sec * 1000000000 } };
-	int r;
+	int r = store_begin_change(f->s);
 
+	if (r < 0)
+		return r;
 	/* It rides in the next header that is written for another reason.  Set once more at home:
 	 * bringing the log home may just have put back the time before this one. */
 	pthread_rwlock_wrlock(&f->lock);
@@ -525,6 +523,7 @@ int cfile_set_mtime(struct cfile *f, int64_t mtime_ns)
 	if (r == 0)
 		f->h.mtime_ns = mtime_ns;
 	pthread_rwlock_unlock(&f->lock);
+	store_end_change(f->s);
 	return r;
 }
 

@@ -25,7 +25,8 @@ struct cfile_stat {
 	uint8_t file_id[16];
 };
 
-/* A new file on a new, empty backing descriptor opened O_RDWR. Takes ownership of 'fd' on success.
+/* A new file on a new, empty backing descriptor opened O_RDWR, within the change of the store that
+ * made it (store_begin_change()). Takes ownership of 'fd' on success.
  * Header is written with the first write or at cfile_put(). Charges quota for bytes and one file
  * (-ENOSPC / -EDQUOT). */
 int cfile_create(struct store *s, int fd, struct cfile **ret);

@@ -357,14 +357,34 @@ int cfile_retire(struct cfile *f)
 	return r;
 }
 
+/* Who only read leaves nothing to write: that is no change. */
+static bool is_settled(struct cfile *f)
+{
+	bool settled;
+
+	pthread_rwlock_rdlock(&f->lock);
+	if (cfile_head_direct(f))
+		settled = f->head_home && !f->head_dirty;
+	else
+		settled = true;
+	if (cfile_head_direct(f) || cfile_applied(f))
+		settled &= f->backing == blockmap_backing_size(f->h.size, f->s->p.pad);
+	settled &= !f->unsettled;
+	pthread_rwlock_unlock(&f->lock);
+	return settled;
+}
+
 /* What the last user leaves: the header home or on its way, the backing size exact. */
 int cfile_settle(struct cfile *f)
 {
 	struct store *s = f->s;
-	int r = 0;
+	int r;
 
-	if (store_failed(s))
-		return -EROFS;
+	if (is_settled(f))
+		return store_failed(s) ? -EROFS : 0;
+	r = store_begin_change(s);
+	if (r < 0)
+		return r;
 	store_epoch_enter(s);
 	pthread_rwlock_wrlock(&f->lock);
 	if (cfile_head_direct(f) && (f->head_dirty || !f->head_home))
@@ -374,5 +394,6 @@ int cfile_settle(struct cfile *f)
 	f->unsettled = r < 0;
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);
+	store_end_change(s);
 	return r;
 }

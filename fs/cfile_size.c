@@ -184,7 +184,6 @@ int cfile_truncate(struct cfile *f, uint64_t size)
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);
 	log_unreserve(s, SIZE_PAGES);
-	store_note_change(s);
 	return r;
 }
 
@@ -252,8 +251,6 @@ static int punch(struct cfile *f, uint64_t off, uint64_t end)
 		r = punch_blocks(f, b, end, &to_end, &crowded);
 	if (r == 0 && last >= b && !to_end)
 		r = zero_bytes(f, last * BLOCK_SIZE, end);
-	if (r == 0)
-		store_note_change(f->s);
 	if (crowded)
 		(void)cfile_retire(f);
 	return r;
@@ -279,19 +276,11 @@ static int check_room(struct cfile *f, uint64_t off, uint64_t end)
 	return r;
 }
 
-int cfile_allocate(struct cfile *f, int mode, uint64_t off, uint64_t len)
+static int allocate(struct cfile *f, int mode, uint64_t off, uint64_t end)
 {
 	bool keep = mode & FALLOC_FL_KEEP_SIZE;
-	uint64_t end;
 	int r;
 
-	if (len == 0 || __builtin_add_overflow(off, len, &end))
-		return -EINVAL;
-	if (end > PLAIN_SIZE_MAX)
-		return -EFBIG;
-	r = store_may_change(f->s);
-	if (r < 0)
-		return r;
 	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
 	case 0:
 		r = check_room(f, off, end);
@@ -308,6 +297,24 @@ int cfile_allocate(struct cfile *f, int mode, uint64_t off, uint64_t len)
 	}
 	if (r == 0 && !keep && end > cfile_size(f))
 		r = cfile_truncate(f, end);
+	return r;
+}
+
+int cfile_allocate(struct cfile *f, int mode, uint64_t off, uint64_t len)
+{
+	uint64_t end;
+	int r;
+
+	if (len == 0 || __builtin_add_overflow(off, len, &end))
+		return -EINVAL;
+	if (end > PLAIN_SIZE_MAX)
+		return -EFBIG;
+	/* Trying for room charges the quota for a moment, which a clean state must not tell. */
+	r = store_begin_change(f->s);
+	if (r < 0)
+		return r;
+	r = allocate(f, mode, off, end);
+	store_end_change(f->s);
 	return r;
 }
 

@@ -360,7 +360,6 @@ ssize_t cfile_write(struct cfile *f, const void *buf, size_t len, uint64_t off)
 		if (n < 0)
 			break;
 		done += (size_t)n;
-		store_note_change(s);
 		if ((uint64_t)n < want)
 			break;
 	}

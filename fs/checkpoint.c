@@ -14,8 +14,10 @@
 #include "base/cleanup.h"
 #include "fs/quota.h"
 
-#define COMMIT_MS     5000
-#define CHECKPOINT_MS 30000
+#define COMMIT_MS 5000u
+/* After a checkpoint to which no change came so long, what is left to be clean is only the state.
+ */
+#define CLEAN_MS 5000u
 /* More files than this are cheaper synced by one syncfs(2). */
 #define RETIRE_MAX 8u
 
@@ -240,6 +242,19 @@ int store_checkpoint(struct store *s)
 	return r;
 }
 
+int store_make_clean(struct store *s)
+{
+	int r;
+
+	pthread_mutex_lock(&s->reclaim_lock);
+	attempt(s);
+	r = report_stuck(s, store_failed(s) ? -EIO : checkpoint_locked(s));
+	if (r == 0)
+		r = gate_shut(s);
+	pthread_mutex_unlock(&s->reclaim_lock);
+	return r;
+}
+
 static size_t count_live(struct cfile **v, size_t n)
 {
 	size_t live = 0;
@@ -302,15 +317,34 @@ static void work(struct store *s, unsigned want)
 		(void)store_reclaim(s); /* which tells those who wait */
 		return;
 	}
-	if (!atomic_load(&s->changed))
-		return;
 	idle = store_now_ms() - atomic_load(&s->last_change_ms);
-	if ((want & BG_CHECKPOINT) || (want == 0 && idle >= CHECKPOINT_MS))
+	if (!atomic_load(&s->changed)) {
+		if (want == 0 && idle >= MIN(CLEAN_MS, s->p.idle_ms) && !atomic_load(&s->shut))
+			(void)store_make_clean(s);
+		return;
+	}
+	if (want == 0 && idle >= s->p.idle_ms)
+		(void)store_make_clean(s);
+	else if (want & BG_CHECKPOINT)
 		(void)store_checkpoint(s);
 	else if ((want & BG_RECLAIM) && half_full(s))
 		(void)store_reclaim(s);
 	else
 		(void)store_commit_all(s, true);
+}
+
+static struct timespec after_ms(uint32_t ms)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += ms % 1000 * 1000000L;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_nsec -= 1000000000;
+		ts.tv_sec++;
+	}
+	return ts;
 }
 
 static void *bg_main(void *arg)
@@ -319,12 +353,11 @@ static void *bg_main(void *arg)
 
 	pthread_mutex_lock(&s->bg_lock);
 	while (!s->bg_stop) {
-		struct timespec until;
 		unsigned want;
 
 		if (!s->bg_want) {
-			clock_gettime(CLOCK_MONOTONIC, &until);
-			until.tv_sec += COMMIT_MS / 1000;
+			const struct timespec until = after_ms(MIN(COMMIT_MS, s->p.idle_ms));
+
 			pthread_cond_timedwait(&s->bg_cond, &s->bg_lock, &until);
 			if (s->bg_stop)
 				break;

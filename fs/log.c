@@ -28,14 +28,20 @@ static const struct store_io *io_of(const struct store_params *p)
 	return p->io ? p->io : &store_io_system;
 }
 
-static int write_slot(const struct store_params *p, int fd, int slot, struct state *st)
+/* Not synced. */
+static int put_slot(const struct store_params *p, int fd, int slot, struct state *st)
 {
 	uint8_t page[LOG_PAGE];
-	int r;
 
 	st->keygen = p->keygen;
 	state_seal(st, log_key(p, p->keygen), p->vol_id, page);
-	r = sio_pwrite(io_of(p), fd, page, LOG_PAGE, (uint64_t)slot * LOG_PAGE);
+	return sio_pwrite(io_of(p), fd, page, LOG_PAGE, (uint64_t)slot * LOG_PAGE);
+}
+
+static int write_slot(const struct store_params *p, int fd, int slot, struct state *st)
+{
+	int r = put_slot(p, fd, slot, st);
+
 	return r < 0 ? r : sio_fdatasync(io_of(p), fd);
 }
 
@@ -114,6 +120,7 @@ int log_open(struct store *s, struct err *err)
 			       "belongs to another workspace.");
 	l->slot = ok[1] && (!ok[0] || st[1].counter > st[0].counter);
 	l->st = st[l->slot];
+	l->twice_clean = ok[0] && ok[1] && st[0].clean && st[1].clean;
 	if (fstat(s->log_fd, &sb) < 0)
 		return err_set(err, -errno, "stat store/log");
 	if ((uint64_t)sb.st_size < page_off(l->st.ring))
@@ -161,6 +168,14 @@ int log_write_state(struct store *s, struct state *st)
 	return 0;
 }
 
+int log_copy_state(struct store *s)
+{
+	struct state st = s->log.st;
+	int r = put_slot(&s->p, s->log_fd, 1 - s->log.slot, &st);
+
+	return r < 0 ? store_fail(s, r, "write of the state page") : 0;
+}
+
 uint32_t log_chunk_blocks(const struct store *s)
 {
 	return MIN(256u, (s->log.ring - s->log.slack) / 4);
@@ -169,7 +184,7 @@ uint32_t log_chunk_blocks(const struct store *s)
 int log_reserve(struct store *s, uint32_t pages)
 {
 	struct log *l = &s->log;
-	int r = store_may_change(s);
+	int r = store_begin_change(s);
 	uint64_t seen;
 
 	if (r < 0)
@@ -188,6 +203,8 @@ int log_reserve(struct store *s, uint32_t pages)
 	if (r == 0)
 		l->reserved += pages;
 	pthread_mutex_unlock(&l->lock);
+	if (r < 0)
+		store_end_change(s);
 	return r;
 }
 
@@ -197,6 +214,7 @@ void log_unreserve(struct store *s, uint32_t pages)
 	s->log.reserved -= pages;
 	pthread_cond_broadcast(&s->log.cond);
 	pthread_mutex_unlock(&s->log.lock);
+	store_end_change(s);
 }
 
 void log_gather(struct store *s, uint32_t pages)

@@ -29,8 +29,9 @@ struct log {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t cond;  /* a sync ended, or room was made */
 
-	struct state st; /* as written last */
-	uint8_t slot;    /* which slot holds it */
+	struct state st;  /* as written last */
+	uint8_t slot;     /* which slot holds it */
+	bool twice_clean; /* as opened: both slots verify and are clean */
 
 	uint32_t ring;      /* pages */
 	uint32_t slack;     /* kept for what cannot wait: DEAD batches */
@@ -40,7 +41,8 @@ struct log {
 	uint32_t reserved;  /* pages that running operations may yet need */
 	uint32_t unapplied; /* pages written since the last apply of everything */
 	int stuck;          /* why room cannot be made now: -ENOSPC, else 0 */
-	/* Attempts to make room, by number: the newest, and the last that ended, whose 'stuck' is. */
+	/* Attempts to make room, by number: the newest, and the last that ended, whose 'stuck' is.
+	 */
 	uint64_t begun, ended;
 
 	uint64_t next_seq;
@@ -67,7 +69,12 @@ void log_destroy(struct store *s);
 /* Write 'st' (its counter is set here) to the older slot and sync.  Caller serialises. */
 int log_write_state(struct store *s, struct state *st);
 
-/* Wait until 'pages' can be had: call with no lock held. -EROFS, -ENOSPC. */
+/* The state as written last into the other slot, too; not synced.  Should that be torn, the slot
+ * that was synced counts; the next state is written over this copy. */
+int log_copy_state(struct store *s);
+
+/* Wait until 'pages' can be had: call with no lock held. -EROFS, -ENOSPC.  Begins a change of the
+ * store (store_begin_change()), which log_unreserve() ends. */
 int log_reserve(struct store *s, uint32_t pages);
 void log_unreserve(struct store *s, uint32_t pages);
 /* How many blocks one pass may write, and the log pages that so many may need. */

@@ -30,6 +30,7 @@ struct making {
 	struct dentry *d; /* already in the tree, without node */
 	bool charged;
 	bool stays; /* it failed, and what was made could not be removed */
+	bool begun; /* a change of the store */
 };
 
 static void making_end(struct making *m, int r)
@@ -45,6 +46,8 @@ static void making_end(struct making *m, int r)
 		sidecar_remove(m->dirfd, &m->s);
 	if (undo && m->charged)
 		quota_release(m->o->p.quota, QUOTA_PAGE, 1);
+	if (m->begun)
+		store_end_change(m->o->p.store);
 	dir_unlock(m->o, m->dir);
 }
 
@@ -103,7 +106,12 @@ static int making_begin(struct out *o, uint64_t parent, const char *name, uint8_
 	if (!m->d) {
 		m->s.is_long = false; /* the sidecar of the name that is there stays */
 		r = old ? -EEXIST : -ENOMEM;
-	} else if (charge) {
+	} else {
+		r = store_begin_change(o->p.store);
+		m->begun = r == 0;
+		m->s.is_long &= m->begun; /* nothing was made that must go */
+	}
+	if (r == 0 && charge) {
 		r = quota_charge(o->p.quota, QUOTA_PAGE, 1);
 		m->charged = r == 0;
 	}
@@ -248,7 +256,11 @@ int out_tmpfile(struct out *o, uint64_t parent, mode_t mode, int flags, const st
 	m.dirfd = dir_get(o, m.dir);
 	if (m.dirfd < 0)
 		return m.dirfd;
-	r = make_file(&m, mode, &cf, &n, &st);
+	r = store_begin_change(o->p.store);
+	if (r == 0) {
+		r = make_file(&m, mode, &cf, &n, &st);
+		store_end_change(o->p.store);
+	}
 	if (r == 0) {
 		mutex_lock(&n->mu);
 		n->cf = cf;

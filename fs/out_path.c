@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "fs/slow.h"
+#include "fs/store.h"
 
 #define DIR_OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WALK_TRIES     8
@@ -226,6 +227,17 @@ int dir_give_id(struct out *o, int fd, uint8_t ret_id[static DIRID_LEN])
 	return 0;
 }
 
+static int give_late_id(struct out *o, int fd, uint8_t id[static DIRID_LEN])
+{
+	int r = store_begin_change(o->p.store);
+
+	if (r < 0)
+		return r;
+	r = dir_give_id(o, fd, id);
+	store_end_change(o->p.store);
+	return r;
+}
+
 static int dir_read_id(struct out *o, int fd, uint8_t id[static DIRID_LEN])
 {
 	uint8_t sealed[DIRID_XATTR_LEN + 1];
@@ -240,7 +252,7 @@ static int dir_read_id(struct out *o, int fd, uint8_t id[static DIRID_LEN])
 
 		/* mkdir was cut short by a crash: an empty one gets its id now. */
 		if (!o->p.read_only && scan(fd, scan_any, NULL) == 0)
-			r = dir_give_id(o, fd, id);
+			r = give_late_id(o, fd, id);
 		if (r == -EEXIST)
 			return dir_read_id(o, fd, id);
 		if (r != -EIO)

@@ -182,6 +182,18 @@ static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dent
 	return 0;
 }
 
+static int remove_begun(struct out *o, struct node *dir, int dirfd, struct dentry *d,
+			struct node *n, int *ret_late)
+{
+	int r = store_begin_change(o->p.store);
+
+	if (r < 0)
+		return r;
+	r = remove_locked(o, dir, dirfd, d, n, ret_late);
+	store_end_change(o->p.store);
+	return r;
+}
+
 static int remove_name(struct out *o, uint64_t parent, const char *name, bool want_dir,
 		       int *ret_late)
 {
@@ -215,7 +227,7 @@ static int remove_name(struct out *o, uint64_t parent, const char *name, bool wa
 			r = want_dir ? -ENOTDIR : -EISDIR;
 		} else {
 			mutex_lock(&n->mu);
-			r = remove_locked(o, dir, fd, d, n, ret_late);
+			r = remove_begun(o, dir, fd, d, n, ret_late);
 			mutex_unlock(&n->mu);
 		}
 		entry_undo(o, n);

@@ -8,6 +8,7 @@
 
 #include "fs/cfile.h"
 #include "fs/out_int.h"
+#include "fs/store.h"
 
 struct renaming {
 	struct out *o;
@@ -185,6 +186,29 @@ static void lock_nodes(struct renaming *r, bool lock)
 		mutex_lock(&b->mu);
 }
 
+/* All is found and may be done. */
+static int rename_begun(struct renaming *r, const char *newname)
+{
+	int ret = store_begin_change(r->o->p.store);
+
+	if (ret < 0)
+		return ret;
+	ret = target_make(r, newname);
+	if (ret == 0) {
+		lock_nodes(r, true);
+		ret = rename_locked(r);
+		lock_nodes(r, false);
+	}
+	if (ret < 0 && r->made_target) {
+		tree_lock(r->o);
+		dir_remove(r->o->tree, r->d[1]);
+		tree_unlock(r->o);
+		sidecar_remove(r->fd[1], &r->s[1]);
+	}
+	store_end_change(r->o->p.store);
+	return ret;
+}
+
 static int rename_in(struct renaming *r, const char *name, const char *newname)
 {
 	int ret = side_find(r, 0, name);
@@ -193,20 +217,8 @@ static int rename_in(struct renaming *r, const char *name, const char *newname)
 		ret = side_find(r, 1, newname);
 	if (ret == 0)
 		ret = check(r);
-	if (ret == 0 && r->n[0] != r->n[1]) { /* two names of one file: nothing to do */
-		ret = target_make(r, newname);
-		if (ret == 0) {
-			lock_nodes(r, true);
-			ret = rename_locked(r);
-			lock_nodes(r, false);
-		}
-		if (ret < 0 && r->made_target) {
-			tree_lock(r->o);
-			dir_remove(r->o->tree, r->d[1]);
-			tree_unlock(r->o);
-			sidecar_remove(r->fd[1], &r->s[1]);
-		}
-	}
+	if (ret == 0 && r->n[0] != r->n[1]) /* else two names of one file: nothing to do */
+		ret = rename_begun(r, newname);
 	for (int i = 0; i < 2; i++)
 		if (r->n[i])
 			entry_undo(r->o, r->n[i]);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "fs/cfile.h"
 #include "fs/out_int.h"
+#include "fs/store.h"
 
 #define FILE_OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
@@ -264,7 +265,11 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 		return -EINVAL;
 	mutex_lock(&n->mu);
 	if (!nothing_new(o, n, a, ret)) {
-		r = set_locked(o, n, a);
+		r = store_begin_change(o->p.store);
+		if (r == 0) {
+			r = set_locked(o, n, a);
+			store_end_change(o->p.store);
+		}
 		if (r == 0)
 			r = attr_get(o, n, ret);
 	}

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "fs/cfile.h"
 #include "fs/out_int.h"
+#include "fs/store.h"
 #include "keys/buffer.h"
 
 #define USER_PREFIX     "user."
@@ -210,6 +211,9 @@ static int change(struct out *o, uint64_t nodeid, const char *name, const void *
 		return r;
 	if (o->p.read_only)
 		return -EROFS;
+	r = store_begin_change(o->p.store);
+	if (r < 0)
+		return r;
 	mutex_lock(&n->mu);
 	r = xnode_open(o, n, &x);
 	if (r == 0) {
@@ -219,6 +223,7 @@ static int change(struct out *o, uint64_t nodeid, const char *name, const void *
 	if (r == 0)
 		note_metadata(o, n);
 	mutex_unlock(&n->mu);
+	store_end_change(o->p.store);
 	return r;
 }
 

@@ -281,6 +281,7 @@ int store_recover(struct store *s, struct err *err)
 		  "%llu ms",
 		  (unsigned long long)rc.files, rc.n, rc.mended, rc.emptied, rc.damaged,
 		  (unsigned long long)(store_now_ms() - began));
-	atomic_store(&s->changed, true);
-	return 0;
+	/* All of it is durable: a crash before the first change need not find this to do again. */
+	r = gate_shut(s);
+	return r < 0 ? err_set(err, r, "write the state of the store") : 0;
 }

@@ -15,6 +15,8 @@
 #include "base/str.h"
 #include "fs/quota.h"
 
+#define IDLE_MS 30000
+
 void store_log(const struct store *s, const char *fmt, ...)
 {
 	char line[2048];
@@ -153,10 +155,12 @@ static struct store *store_alloc(const struct store_params *p)
 		store_free(s);
 		return NULL;
 	}
+	if (s->p.idle_ms == 0)
+		s->p.idle_ms = IDLE_MS;
 	return s;
 }
 
-/* A clean store: the next epoch, and "not clean" before the first change. */
+/* A clean store: the next epoch; "not clean" is written before the first change. */
 static int begin_clean(struct store *s, struct err *err)
 {
 	struct state st = s->log.st;
@@ -169,13 +173,9 @@ static int begin_clean(struct store *s, struct err *err)
 	}
 	if (st.epoch == UINT32_MAX)
 		return err_set(err, -EOVERFLOW, "the store has used up its epochs");
-	st.epoch++;
-	st.clean = 0;
-	r = log_write_state(s, &st);
-	if (r < 0)
-		return err_set(err, r, "write the state of the store");
-	s->epoch = st.epoch;
-	return 0;
+	s->epoch = st.epoch + 1;
+	r = gate_begin_clean(s, s->log.twice_clean);
+	return r < 0 ? err_set(err, r, "write the state of the store") : 0;
 }
 
 int store_open(int store_dirfd, const struct store_params *p, struct store **ret, struct err *err)
@@ -215,30 +215,19 @@ int store_open(int store_dirfd, const struct store_params *p, struct store **ret
 	return 0;
 }
 
-/* Both slots say "clean", so that no older one lies ready to be put back. */
-static int write_clean(struct store *s)
+/* Nothing may be left that the clean state on disk does not say: who counted wrong is found out. */
+static int close_clean(struct store *s)
 {
-	struct state st = s->log.st;
-	struct quota_usage u;
 	int r = 0;
 
-	quota_get(s->p.quota, &u);
-	st.clean = 1;
-	st.used_bytes = u.bytes;
-	st.used_files = u.files;
-	for (int i = 0; i < 2 && r == 0; i++)
-		r = log_write_state(s, &st);
-	return r;
-}
-
-/* Names came or went without a change of a file: they must be on disk before "clean" is. */
-static void note_quota_change(struct store *s)
-{
-	struct quota_usage u;
-
-	quota_get(s->p.quota, &u);
-	if (u.bytes != s->log.st.used_bytes || u.files != s->log.st.used_files)
-		atomic_store(&s->changed, true);
+	if (store_failed(s))
+		return -EROFS;
+	if (atomic_load(&s->shut) && !gate_sums_hold(s)) {
+		r = gate_open(s);
+		if (r == 0)
+			store_end_change(s);
+	}
+	return r < 0 ? r : store_make_clean(s);
 }
 
 int store_close(struct store *s, struct err *err)
@@ -247,10 +236,7 @@ int store_close(struct store *s, struct err *err)
 
 	store_bg_stop(s);
 	if (!s->p.read_only) {
-		note_quota_change(s);
-		r = store_failed(s) ? -EROFS : store_checkpoint(s);
-		if (r == 0)
-			r = write_clean(s);
+		r = close_clean(s);
 		if (r < 0)
 			err_set(err, r, "close the store");
 	}
@@ -268,15 +254,18 @@ void store_abandon(struct store *s)
 
 int store_sync(struct store *s)
 {
+	int r;
+
 	if (s->p.read_only)
 		return 0;
-	return store_failed(s) ? -EIO : store_checkpoint(s);
+	r = store_failed(s) ? -EIO : store_make_clean(s);
+	return r == -EBUSY ? 0 : r;
 }
 
 int store_set_conf_counter(struct store *s, uint64_t counter)
 {
 	struct state st;
-	int r = store_may_change(s);
+	int r = store_begin_change(s);
 
 	if (r < 0)
 		return r;
@@ -287,5 +276,6 @@ int store_set_conf_counter(struct store *s, uint64_t counter)
 	pthread_mutex_unlock(&s->log.lock);
 	r = log_write_state(s, &st);
 	pthread_mutex_unlock(&s->reclaim_lock);
+	store_end_change(s);
 	return r;
 }

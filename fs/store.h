@@ -31,6 +31,9 @@ struct store_params {
 
 	struct quota *quota; /* borrowed; used sums are set by store_open() */
 
+	/* So long after the last change the store is made clean; 0 = 30 s. */
+	uint32_t idle_ms;
+
 	const struct store_io *io; /* NULL = the system calls; tests put their own in between */
 
 	/* One line per event: damage, recovery's decisions. Names files by their place in the store
@@ -53,8 +56,16 @@ int store_close(struct store *s, struct err *err);
 /* Free without any further write, as a crash would. For tests and fatal errors. */
 void store_abandon(struct store *s);
 
-/* Make all files durable now (the timer does it within 5 s; syncfs and idle call it). */
+/* Make all files durable now (the timer does it within 5 s; syncfs and idle call it); the store is
+ * clean then, unless somebody changes it meanwhile. */
 int store_sync(struct store *s);
+/* Around every change of what is below the store directory, by whoever makes it: the first one
+ * after a pause costs a sync of the log, for the state on disk says "clean" until then (fs/gate.c).
+ * The functions of fs/cfile.h do it themselves, but for cfile_create(): its caller makes the name.
+ * May be nested.  Call it with no lock of the store held.  -EROFS: no change is allowed; -EIO: the
+ * state could not be written. */
+int store_begin_change(struct store *s);
+void store_end_change(struct store *s);
 /* Record a new config counter durably (see volume.h). */
 int store_set_conf_counter(struct store *s, uint64_t counter);
 /* Once an fsync failed the store is read-only: -EROFS for every change from then on. */

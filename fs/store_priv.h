@@ -2,6 +2,7 @@
  *
  * Locks, outermost first; nobody takes one to the left of one it holds:
  *
+ *   the gate (gate.c), which may wait for reclaim_lock
  *   reservation of log pages (a wait, not a lock)
  *   epoch_lock   shared: whoever seals or changes a file; exclusive: the checkpoint's last phase
  *   cfile.lock   shared: read; exclusive: change, log, apply
@@ -41,6 +42,8 @@ struct store {
 	_Atomic uint32_t epoch; /* changes under epoch_lock */
 	atomic_bool failed;
 	atomic_bool changed; /* since the last checkpoint */
+	atomic_bool shut;    /* gate.c: the state on disk is clean, or is just being made so */
+	atomic_uint running; /* changes between their begin and their end */
 	atomic_uint_fast64_t last_change_ms;
 
 	struct log log;
@@ -87,7 +90,19 @@ void store_bg_kick(struct store *s, unsigned want);
 /* Commit and apply everything; with 'epoch_exclusive' the caller holds epoch_lock exclusively. */
 int store_commit_all(struct store *s, bool apply);
 int store_checkpoint(struct store *s);
+/* The same, then the clean state. -EBUSY: durable, but somebody changes it again. */
+int store_make_clean(struct store *s);
 int store_reclaim(struct store *s);
+
+/* gate.c */
+/* Count one change, the gate open. Waits for a checkpoint that runs. */
+int gate_open(struct store *s);
+/* Under reclaim_lock: the state on disk becomes clean. -EBUSY: something changed meanwhile. */
+int gate_shut(struct store *s);
+/* At the start, the state on disk is clean; 'whole': both slots are. */
+int gate_begin_clean(struct store *s, bool whole);
+/* Is what a clean state says of the quota what would be counted now? */
+bool gate_sums_hold(struct store *s);
 
 /* recover.c */
 struct err;

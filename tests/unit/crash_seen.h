@@ -20,6 +20,10 @@ enum seen_what {
 	SEEN_PADDED,      /* batches in the log of a padded volume */
 	SEEN_SMALL_FULL,  /* the smallest ring, more than half full */
 	SEEN_AGAIN,       /* a second crash while the first was mended */
+	SEEN_CLEAN,       /* a clean state, after changes and before the next ones */
+	SEEN_CLEAN_ONCE,  /* the other slot does not say so yet, or is torn */
+	SEEN_CLEAN_OLD,   /* not clean, but the other slot still is */
+	SEEN_GATE_TORN,   /* clean, for the one that says otherwise is torn */
 	SEEN_COUNT
 };
 
@@ -38,6 +42,10 @@ static const char *const seen_names[SEEN_COUNT] = {
 	"padded",
 	"smallest ring over half full",
 	"crash inside recovery",
+	"clean while idle",
+	"clean in one slot only",
+	"not clean, the other slot still is",
+	"torn: not clean",
 };
 
 static unsigned seen[SEEN_COUNT];
@@ -53,6 +61,8 @@ struct seen_log {
 	struct seen_batch b[4096];
 	unsigned n;
 	struct state st;
+	unsigned states; /* slots that verify */
+	bool other_clean;
 	uint32_t used;
 	int fd;
 	const struct store_params *p;
@@ -67,17 +77,32 @@ static inline bool seen_state(struct seen_log *l)
 {
 	uint8_t page[LOG_PAGE];
 	struct state st;
-	bool any = false;
 
 	for (int i = 0; i < 2; i++) {
 		if (!seen_page(l, (uint64_t)i, page) ||
 		    state_open(page, l->p->log_key(NULL, l->p->keygen), l->p->vol_id, &st) < 0)
 			continue;
-		if (!any || st.counter > l->st.counter)
+		if (l->states == 0 || st.counter > l->st.counter) {
+			l->other_clean = l->st.clean;
 			l->st = st;
-		any = true;
+		} else {
+			l->other_clean = st.clean;
+		}
+		l->states++;
 	}
-	return any;
+	return l->states > 0;
+}
+
+/* 'shut': the daemon's own view, that the state on disk is clean or is being made so. */
+static inline void seen_gate(const struct seen_log *l, bool shut)
+{
+	if (l->st.clean) {
+		seen[SEEN_CLEAN] += l->states == 2 && l->other_clean;
+		seen[SEEN_CLEAN_ONCE] += l->states == 2 && !l->other_clean;
+		seen[SEEN_GATE_TORN] += l->states == 1 && shut;
+	} else {
+		seen[SEEN_CLEAN_OLD] += l->states == 2 && l->other_clean;
+	}
 }
 
 /* The descriptor of batch 'seq' at 'pos'; its data pages are recovery's business: a batch whose
@@ -185,7 +210,8 @@ static inline void seen_dead(struct sim *s, const char *dir, const struct seen_l
 	}
 }
 
-static inline void seen_note(struct sim *s, const char *dir, const struct store_params *p)
+static inline void seen_note(struct sim *s, const char *dir, const struct store_params *p,
+			     bool shut)
 {
 	struct seen_log *l = calloc(1, sizeof(*l));
 	char path[300];
@@ -193,7 +219,9 @@ static inline void seen_note(struct sim *s, const char *dir, const struct store_
 	l->p = p;
 	snprintf(path, sizeof(path), "%s/log", dir);
 	l->fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (l->fd >= 0 && seen_state(l) && !l->st.clean) {
+	if (l->fd >= 0 && seen_state(l))
+		seen_gate(l, shut);
+	if (l->states > 0 && !l->st.clean) {
 		seen_read(l);
 		seen_files(l);
 		seen_dead(s, dir, l);

@@ -323,7 +323,9 @@ static inline void sim_build_page(struct sim *s, const struct sim_file *f, uint6
 	if (mode == SIM_ANY && k < m && sim_pick(s, 3) == 0) {
 		/* Torn: any range of bytes of the next version, or of the newest one. */
 		size_t upto = sim_pick(s, 2) ? k + 1 : m;
-		uint64_t a = at + sim_pick(s, SIM_PAGE), b = a + sim_pick(s, at + SIM_PAGE - a) + 1;
+		/* Half of them in what headers and states use of their page. */
+		uint64_t a = at + sim_pick(s, sim_pick(s, 2) ? 128 : SIM_PAGE);
+		uint64_t b = a + sim_pick(s, at + SIM_PAGE - a) + 1;
 
 		for (size_t i = k; i < upto; i++)
 			sim_apply(&f->ops[touch[i]], a, b, page, at);

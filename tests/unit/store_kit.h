@@ -153,11 +153,15 @@ static inline void kit_end(struct kit *k)
 
 static inline int kit_create(struct kit *k, const char *name, struct cfile **ret)
 {
-	int fd = openat(k->tree, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int r = fd < 0 ? -errno : cfile_create(k->s, fd, ret);
+	int fd, r = store_begin_change(k->s);
 
+	if (r < 0)
+		return r;
+	fd = openat(k->tree, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno : cfile_create(k->s, fd, ret);
 	if (r < 0 && fd >= 0)
 		close(fd);
+	store_end_change(k->s);
 	return r;
 }
 

@@ -24,6 +24,7 @@ struct mix {
 
 static uint64_t rnd;
 static unsigned tried, bad, per_mille = 30;
+static bool idle; /* clean states between any two changes */
 static const struct mix *mix;
 static bool armed;
 static atomic_bool workers_ended;
@@ -206,7 +207,7 @@ static void moment(struct sim *s, void *ctx)
 		return;
 	sim_build(s, dir);
 	tried++;
-	seen_note(s, dir, &kit.p);
+	seen_note(s, dir, &kit.p, kit.s && atomic_load(&kit.s->shut));
 	if (visit_dir(dir, sim_pick(s, 3) == 0, s->rnd)) {
 		bad++;
 		fprintf(stderr, "%s, crash %u at operation %llu: %s\n", mix->name, tried,
@@ -225,6 +226,8 @@ static void step(struct model *m)
 
 	if (getenv("KIT_VERBOSE"))
 		fprintf(stderr, "%s: %u, size %llu\n", m->name, op, (unsigned long long)m->size);
+	if (idle && pick(&m->rnd, 12) == 0)
+		CHECK_EQ(store_sync(kit.s), 0); /* beside others: it promises them nothing */
 	if (!m->exists) {
 		do_create(m);
 	} else if (op < mix->write) {
@@ -342,6 +345,7 @@ static void campaign(const struct mix *x, uint8_t suite, uint32_t ring, bool pad
 	sim.moment = moment;
 	start_models(&rnd);
 	kit.p.io = &sim.io;
+	kit.p.idle_ms = idle ? 1 : 0;
 	armed = true;
 	CHECK_EQ(kit_store_open(&kit), 0);
 	for (int round = 0; round < 4 && !bad && !check_failures; round++) {
@@ -381,11 +385,13 @@ int main(void)
 		per_mille = (unsigned)atoi(getenv("CRASH_PER_MILLE"));
 	rnd = kit_seed();
 	/* More than twelve only while something that must be met was not. */
-	for (unsigned i = 0; i < 48 && !bad && !check_failures && (i < 12 || !seen_all()); i++)
+	for (unsigned i = 0; i < 48 && !bad && !check_failures && (i < 12 || !seen_all()); i++) {
+		idle = i / 2 % 2;
 		campaign(&mixes[i % 4],
 			 i % 5 == 3 && block_suite_available(SUITE_AES_GCM) ? SUITE_AES_GCM
 									    : SUITE_XCHACHA20,
 			 i % 3 == 2 ? 512 : 128, i % 3 == 1, 1 + i % 2, steps);
+	}
 	CHECK_EQ(bad, 0);
 	printf("%u crashes tried\n", tried);
 	if (per_mille > 0 && !bad && !check_failures)

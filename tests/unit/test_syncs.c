@@ -106,6 +106,7 @@ static void test_new_file(void)
 
 	start();
 	CHECK_EQ(kit_create(&kit, "new", &f), 0);
+	expect("the first change ever: the state", 0, 1, 0, 0);
 	write_at(f, 0, 100000);
 	write_at(f, 100000, 500);
 	write_at(f, 300, 5000);
@@ -242,14 +243,59 @@ static void test_whole_store(void)
 	CHECK_EQ(store_checkpoint(kit.s), 0);
 	expect("checkpoint without a change", 0, 0, 0, 0);
 	cfile_put(f);
+	CHECK_EQ(kit_close(&kit), 0);
+	expect("unmount after a checkpoint: both state slots", 0, 2, 0, 0);
+	open_quiet();
+	expect("mount: the state that is there", 0, 1, 0, 0);
+	CHECK_EQ(kit_close(&kit), 0);
+	expect("unmount without a change", 0, 0, 0, 0);
+	open_quiet();
 	start();
+	CHECK_EQ(kit_open(&kit, "last", &f), 0);
+	write_at(f, 0, 10);
+	cfile_put(f);
+	expect("the first change after the mount: the state", 0, 1, 0, 0);
 	CHECK_EQ(kit_close(&kit), 0);
-	expect("unmount: a checkpoint for the quota's sums, both state slots", 0, 3, 0, 2);
+	expect("unmount: log, store twice, state, both slots of the clean one", 0, 4, 0, 2);
 	open_quiet();
-	expect("mount: the state", 0, 1, 0, 0);
-	CHECK_EQ(kit_close(&kit), 0);
-	expect("unmount without a change: both state slots", 0, 2, 0, 0);
-	open_quiet();
+}
+
+static void read_it(struct cfile *f)
+{
+	uint8_t buf[100];
+
+	CHECK_EQ(cfile_read(f, buf, sizeof(buf), 0), sizeof(buf));
+}
+
+/* Clean while nobody changes anything: the first change afterwards pays, nothing else does. */
+static void test_idle(void)
+{
+	struct cfile *f, *other;
+
+	CHECK_EQ(kit_open(&kit, "last", &f), 0);
+	write_at(f, 0, 10);
+	start();
+	CHECK_EQ(store_make_clean(kit.s), 0);
+	expect("idle: log, store twice, state, both slots of the clean one", 0, 4, 0, 2);
+	CHECK_EQ(store_make_clean(kit.s), 0);
+	read_it(f);
+	CHECK_EQ(kit_open(&kit, "new", &other), 0);
+	read_it(other);
+	cfile_put(other);
+	expect("idle and clean, read only", 0, 0, 0, 0);
+	write_at(f, 0, 10);
+	expect("the first write after a pause: the state", 0, 1, 0, 0);
+	write_at(f, 100, 10);
+	CHECK_EQ(cfile_truncate(f, 4000), 0);
+	expect("the next ones", 0, 0, 0, 0);
+	CHECK_EQ(store_checkpoint(kit.s), 0);
+	start();
+	CHECK_EQ(store_make_clean(kit.s), 0);
+	expect("idle after a checkpoint: both slots of the clean state", 0, 2, 0, 0);
+	write_at(f, 0, 10);
+	sync_now(f);
+	expect("write and fsync after a pause: state, log", 0, 2, 0, 0);
+	cfile_put(f);
 }
 
 /* -- names ---------------------------------------------------------------- */
@@ -321,6 +367,10 @@ static void test_names(bool ordered)
 	CHECK_EQ(out_new(&p, &o, &err), 0);
 	o->sides.ordered = ordered;
 	start();
+	CHECK_EQ(out_mkdir(o, 1, "first", 0755, &who, &e), 0);
+	expect("the first mkdir after a pause: the state, and the id later", 0, 1, 0, 0);
+	CHECK_EQ(out_fsyncdir(o, 1), 0);
+	start();
 	make_names(o);
 	expect("create, mkdir, link, rename, xattr, unlink, symlink", 0, 0, 0, 0);
 	make_long_names(o);
@@ -343,27 +393,34 @@ static void test_names(bool ordered)
 	out_free(o);
 }
 
+static void note_log(void)
+{
+	struct stat st;
+
+	CHECK_EQ(fstat(kit.s->log_fd, &st), 0);
+	log_ino = st.st_ino;
+}
+
 static void clear_tree(void)
 {
 	CHECK_EQ(kit_close(&kit), 0);
 	kit_end(&kit);
 	kit_start(&kit, SUITE_XCHACHA20, RING, NULL);
 	open_quiet();
+	note_log();
 }
 
 int main(void)
 {
-	struct stat st;
-
 	kit_start(&kit, SUITE_XCHACHA20, RING, NULL);
 	open_quiet();
-	CHECK_EQ(fstat(kit.s->log_fd, &st), 0);
-	log_ino = st.st_ino;
+	note_log();
 	test_new_file();
 	test_durable_file();
 	test_rewritten_file();
 	test_crowd();
 	test_whole_store();
+	test_idle();
 	clear_tree();
 	test_names(true);
 	clear_tree();

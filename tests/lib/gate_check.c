@@ -1,0 +1,223 @@
+/* Linked into tests, and with -Dgate_check=true into sbxfsd: no change of a store goes by the gate
+ * of fs/gate.c.  The linker (--wrap) puts these functions in the place of the system's.
+ *
+ *   names, modes, owners, times, attributes   only between store_begin_change() and _end_change()
+ *                                             of the same thread
+ *   contents                                  only while the state on disk says "not clean"
+ *
+ * A violation ends the process with a line that names the call. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "fs/log_codec.h"
+#include "fs/store_priv.h"
+
+#define STORES 64
+
+static struct known {
+	struct store *s;
+	char path[PATH_MAX];
+} known[STORES];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local unsigned depth;
+
+static bool place_of(int fd, char path[static PATH_MAX])
+{
+	char proc[64];
+	ssize_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, path, PATH_MAX - 1);
+	path[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+static void know(struct store *s)
+{
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < STORES; i++) {
+		if (!known[i].s && place_of(store_dirfd(s), known[i].path)) {
+			known[i].s = s;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static void forget(const struct store *s)
+{
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < STORES; i++) {
+		if (known[i].s == s)
+			known[i].s = NULL;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static void die(const char *call, const char *path, const char *why)
+{
+	fprintf(stderr, "gate: %s on %s: %s\n", call, path, why);
+	fflush(stderr);
+	abort();
+}
+
+/* 'off' of a write to the log: the state pages are written while it is shut. */
+static void check(const char *call, int fd, bool name, off_t off)
+{
+	char path[PATH_MAX];
+	int e = errno;
+
+	if (!place_of(fd, path))
+		path[0] = '\0';
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < STORES; i++) {
+		size_t len = known[i].s ? strlen(known[i].path) : 0;
+		bool in = len && strncmp(path, known[i].path, len) == 0 &&
+			  (path[len] == '/' || path[len] == '\0');
+
+		if (!in)
+			continue;
+		if (name && depth == 0)
+			die(call, path, "not within a change");
+		if (strcmp(path + len, "/log") == 0 && off < (off_t)(LOG_RING_AT * LOG_PAGE))
+			continue;
+		if (atomic_load(&known[i].s->shut))
+			die(call, path, "the state on disk says clean");
+	}
+	pthread_mutex_unlock(&lock);
+	errno = e;
+}
+
+/* What has no name is gone after a crash. */
+static void check_content(const char *call, int fd, off_t off)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_nlink > 0)
+		check(call, fd, false, off);
+}
+
+/* -- the store ------------------------------------------------------------ */
+
+struct err;
+int __real_store_open(int fd, const struct store_params *p, struct store **ret, struct err *err);
+int __wrap_store_open(int fd, const struct store_params *p, struct store **ret, struct err *err);
+int __real_store_close(struct store *s, struct err *err);
+int __wrap_store_close(struct store *s, struct err *err);
+void __real_store_abandon(struct store *s);
+void __wrap_store_abandon(struct store *s);
+int __real_store_begin_change(struct store *s);
+int __wrap_store_begin_change(struct store *s);
+void __real_store_end_change(struct store *s);
+void __wrap_store_end_change(struct store *s);
+
+int __wrap_store_open(int fd, const struct store_params *given, struct store **ret, struct err *err)
+{
+	struct store_params p = *given;
+	int r;
+
+#ifdef GATE_IDLE_MS
+	p.idle_ms = GATE_IDLE_MS;
+#endif
+	r = __real_store_open(fd, &p, ret, err);
+	if (r == 0)
+		know(*ret);
+	return r;
+}
+
+int __wrap_store_close(struct store *s, struct err *err)
+{
+	forget(s);
+	return __real_store_close(s, err);
+}
+
+void __wrap_store_abandon(struct store *s)
+{
+	forget(s);
+	__real_store_abandon(s);
+}
+
+int __wrap_store_begin_change(struct store *s)
+{
+	int r = __real_store_begin_change(s);
+
+	depth += r == 0;
+	return r;
+}
+
+void __wrap_store_end_change(struct store *s)
+{
+	depth--;
+	__real_store_end_change(s);
+}
+
+/* -- the system's --------------------------------------------------------- */
+
+#define NAME_CALL(name, params, args, fd)                                                          \
+	int __real_##name params;                                                                  \
+	int __wrap_##name params;                                                                  \
+	int __wrap_##name params                                                                   \
+	{                                                                                          \
+		check(#name, fd, true, 0);                                                         \
+		return __real_##name args;                                                         \
+	}
+
+#define CONTENT_CALL(ret, name, params, args, off)                                                 \
+	ret __real_##name params;                                                                  \
+	ret __wrap_##name params;                                                                  \
+	ret __wrap_##name params                                                                   \
+	{                                                                                          \
+		check_content(#name, fd, off);                                                     \
+		return __real_##name args;                                                         \
+	}
+
+NAME_CALL(mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode), fd)
+NAME_CALL(mknodat, (int fd, const char *path, mode_t mode, dev_t dev), (fd, path, mode, dev), fd)
+NAME_CALL(symlinkat, (const char *to, int fd, const char *path), (to, fd, path), fd)
+NAME_CALL(linkat, (int old, const char *from, int fd, const char *path, int flags),
+	  (old, from, fd, path, flags), fd)
+NAME_CALL(unlinkat, (int fd, const char *path, int flags), (fd, path, flags), fd)
+NAME_CALL(renameat2, (int old, const char *from, int fd, const char *path, unsigned flags),
+	  (old, from, fd, path, flags), fd)
+NAME_CALL(fsetxattr, (int fd, const char *name, const void *value, size_t len, int flags),
+	  (fd, name, value, len, flags), fd)
+NAME_CALL(fremovexattr, (int fd, const char *name), (fd, name), fd)
+NAME_CALL(fchmod, (int fd, mode_t mode), (fd, mode), fd)
+NAME_CALL(fchmodat, (int fd, const char *path, mode_t mode, int flags), (fd, path, mode, flags), fd)
+NAME_CALL(fchown, (int fd, uid_t uid, gid_t gid), (fd, uid, gid), fd)
+NAME_CALL(fchownat, (int fd, const char *path, uid_t uid, gid_t gid, int flags),
+	  (fd, path, uid, gid, flags), fd)
+NAME_CALL(utimensat, (int fd, const char *path, const struct timespec ts[2], int flags),
+	  (fd, path, ts, flags), fd)
+
+/* Also put back by what brings contents home. */
+CONTENT_CALL(int, futimens, (int fd, const struct timespec ts[2]), (fd, ts), INT64_MAX)
+CONTENT_CALL(ssize_t, pwrite64, (int fd, const void *buf, size_t len, off_t off),
+	     (fd, buf, len, off), off)
+CONTENT_CALL(ssize_t, pwritev64, (int fd, const struct iovec *iov, int n, off_t off),
+	     (fd, iov, n, off), off)
+CONTENT_CALL(int, ftruncate64, (int fd, off_t len), (fd, len), INT64_MAX)
+CONTENT_CALL(int, fallocate64, (int fd, int mode, off_t off, off_t len), (fd, mode, off, len),
+	     INT64_MAX)
+
+int __real_openat64(int fd, const char *path, int flags, mode_t mode);
+int __wrap_openat64(int fd, const char *path, int flags, mode_t mode);
+
+int __wrap_openat64(int fd, const char *path, int flags, mode_t mode)
+{
+	if (flags & O_CREAT)
+		check("openat", fd, true, 0);
+	return __real_openat64(fd, path, flags, mode);
+}
