@@ -1,21 +1,31 @@
 #!/usr/bin/env python3
 """What an operation costs as the number of files and the size of a file grow: it should not.
 
-  python3 tests/bench/scale.py [--build DIR] [--store DIR] [--files 1000,10000,100000] [--tree]
-                               [--sizes 1,1024,102400] [--ops N]
+  python3 tests/bench/scale.py [--build DIR] [--store DIR | --keep DIR] [--fill SECONDS] [--tree]
+                               [--files 1000,10000,100000] [--sizes 1,1024,102400] [--ops N]
 
 A workspace in --store (/dev/shm) is filled with more and more files, in one directory or (--tree)
-1000 in each; at each number: microseconds of an operation (median of --ops), of the first look into
-a directory that was not read yet, and what the daemon occupies for each inode that the kernel knows.
-Then sparse files of --sizes MiB: a 4 KiB write with its fsync, a cold read, a cut by one block.
-Needs /dev/fuse; nothing is asserted."""
-import argparse, os, random, shutil, statistics, subprocess, sys, tempfile, time
+1000 in each.  At each number: microseconds of an operation, median of --ops; seconds to walk over
+all names and attributes, to mount, to mount after kill -9, and of the check; and what the daemon
+occupies: private memory (smaps_rollup) after the mount, for each inode that the kernel knows after
+the walk, and when root has told the kernel to forget them (drop_caches).
+
+--keep DIR leaves the workspace there and goes on with the one that is there; with --fill a run ends
+when making files took so long, and the next one with the same --keep goes on: so a million files
+can be made in pieces.  They need 5 GiB: a disk, or an image of ext4.
+
+Then sparse files of --sizes MiB: microseconds to open, of a 4 KiB write at a random place and at
+the end, each with its fsync, of a cold 4 KiB read, of a cut by one block.  --files 0 and --sizes 0
+leave a part out.  Needs /dev/fuse; nothing is asserted."""
+import argparse, os, random, shutil, signal, statistics, subprocess, sys, tempfile, time
 
 
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--build", default="build-test")
     p.add_argument("--store", default="/dev/shm")
+    p.add_argument("--keep")
+    p.add_argument("--fill", type=float, default=0)
     p.add_argument("--files", default="1000,10000,100000")
     p.add_argument("--tree", action="store_true")
     p.add_argument("--sizes", default="1,1024,102400")
@@ -25,33 +35,60 @@ def options():
 
 class Workspace:
     def __init__(self, o):
-        self.tmp = tempfile.mkdtemp(prefix="sbx-scale.", dir=o.store)
+        self.keep = bool(o.keep)
+        self.tmp = os.path.abspath(o.keep) if o.keep else tempfile.mkdtemp(prefix="sbx-scale.", dir=o.store)
         self.ctl = os.path.join(os.path.abspath(o.build), "shell", "sbxctl")
         self.ws, self.m = os.path.join(self.tmp, "ws"), os.path.join(self.tmp, "m")
+        self.mark = os.path.join(self.tmp, "made.tree" if o.tree else "made")
         os.environ.update(HOME=self.tmp, XDG_CONFIG_HOME=self.tmp, XDG_STATE_HOME=self.tmp)
-        os.mkdir(self.m)
-        self.run("init", self.ws)
-        self.run("mount", self.ws, self.m)
+        if not os.path.exists(self.ws):
+            os.makedirs(self.m)
+            self.run("init", self.ws)
         self.root = os.path.join(self.m, "workspace")
+        self.mount()
 
     def run(self, *args):
-        subprocess.run((self.ctl,) + args, check=True, stdout=subprocess.DEVNULL)
+        begin = time.perf_counter()
+        subprocess.run((self.ctl,) + args, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - begin
+
+    def mount(self):
+        took = self.run("mount", self.ws, self.m)
+        out = subprocess.run((self.ctl, "status", self.ws, "--json"), capture_output=True, text=True)
+        self.pid = int(out.stdout.split('"pid":')[1].split(",")[0].strip(" }\n"))
+        return took
+
+    def umount(self):
+        self.run("umount", self.m)
+        while os.path.exists(f"/proc/{self.pid}"):  # it may have much to write
+            time.sleep(0.01)
 
     def remount(self):
-        self.run("umount", self.m)
-        self.run("mount", self.ws, self.m)
+        self.umount()
+        return self.mount()
 
-    def rss(self):
-        out = subprocess.run((self.ctl, "status", self.ws, "--json"), capture_output=True, text=True)
-        pid = out.stdout.split('"pid":')[1].split(",")[0].strip(" }\n")
-        for line in open(f"/proc/{pid}/status"):
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) * 1024
-        return 0
+    def crash(self):
+        os.kill(self.pid, signal.SIGKILL)
+        while os.path.exists(f"/proc/{self.pid}"):
+            time.sleep(0.01)
+        subprocess.run(("umount", "-l", self.m), stderr=subprocess.DEVNULL)
+        return self.mount()
+
+    def memory(self):
+        sums = {}
+        for line in open(f"/proc/{self.pid}/smaps_rollup"):
+            word = line.split()
+            if word[0].startswith("Private_"):
+                sums[word[0]] = int(word[1]) * 1024
+        return sum(sums.values())
+
+    def made(self):
+        return int(open(self.mark).read()) if os.path.exists(self.mark) else 0
 
     def end(self):
-        self.run("umount", self.m)
-        shutil.rmtree(self.tmp)
+        self.umount()
+        if not self.keep:
+            shutil.rmtree(self.tmp)
 
 
 def median_us(fn, items):
@@ -71,40 +108,101 @@ def create(path):
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
 
 
-def fill(w, tree, begin, end):
-    for i in range(begin, end):
-        if i % 1000 == 0 and (tree or i == 0):
-            os.makedirs(os.path.dirname(place(w, tree, i)), exist_ok=True)
-        create(place(w, tree, i))
+def read(path):
+    fd = os.open(path, os.O_RDONLY)
+    os.read(fd, 4096)
+    os.close(fd)
+
+
+def fill(w, o, end):
+    """False: not all could be made in the time."""
+    begin, at = time.monotonic(), w.made()
+    while at < end:
+        if o.fill and time.monotonic() - begin > o.fill:
+            break
+        stop = min(at + 1000, end)
+        os.makedirs(os.path.dirname(place(w, o.tree, at)), exist_ok=True)
+        for i in range(at, stop):
+            create(place(w, o.tree, i))
+        at = stop
+        with open(w.mark, "w") as f:
+            f.write(str(at))
+    return at >= end
+
+
+def walk(top):
+    """As ls -lR: the kernel knows all inodes then."""
+    seen = 0
+    for entry in os.scandir(top):
+        entry.stat(follow_symlinks=False)
+        seen += 1
+        if entry.is_dir(follow_symlinks=False):
+            seen += walk(entry.path)
+    return seen
+
+
+def forget():
+    """The kernel forgets inodes that nobody uses, in some rounds; False: not allowed."""
+    try:
+        for _ in range(3):
+            with open("/proc/sys/vm/drop_caches", "w") as f:
+                f.write("2")
+            time.sleep(1)
+        return True
+    except OSError:
+        return False
+
+
+COLUMNS = ("files", "stat", "read", "create", "rename", "unlink", "walk s", "mount s", "killed s", "check s",
+           "MiB at first", "bytes/inode", "MiB forgotten")
+
+
+def files_at(w, o, n):
+    took = w.remount()
+    some = random.sample(range(n), min(o.ops, n))
+    row = [n]
+    os.stat(place(w, o.tree, some[0]))  # the directory, if it is read as a whole
+    row.append(median_us(lambda i: os.stat(place(w, o.tree, i)), some[1:]))
+    w.remount()
+    os.stat(place(w, o.tree, some[0]))
+    row.append(median_us(lambda i: read(place(w, o.tree, i)), some[1:]))
+    new = [place(w, o.tree, i) + ".new" for i in some]
+    row.append(median_us(create, new))
+    row.append(median_us(lambda p: os.rename(p, p + "er"), new))
+    row.append(median_us(lambda p: os.unlink(p + "er"), new))
+    w.remount()
+    empty = w.memory()
+    begin = time.perf_counter()
+    seen = walk(w.root)
+    row.append(time.perf_counter() - begin)
+    full = w.memory()
+    after = w.memory() if forget() else 0
+    create(new[0])
+    os.sync()
+    killed = w.crash()
+    os.unlink(new[0])
+    w.umount()
+    checked = w.run("fsck", w.ws)
+    w.mount()
+    return row + [took, killed, checked, empty / 2**20, (full - empty) / seen, after / 2**20]
 
 
 def files(w, o):
-    print(f"{'files':>9} {'first us':>10} {'stat':>7} {'create':>7} {'rename':>7} {'unlink':>7} {'list 1000 us':>13} {'bytes/inode':>12}")
-    done = 0
+    print("  ".join(COLUMNS))
     for n in [int(x) for x in o.files.split(",")]:
-        fill(w, o.tree, done, n)
-        done = n
-        w.remount()
-        empty = w.rss()
-        some = random.sample(range(n), min(o.ops, n))
-        first = median_us(lambda i: os.stat(place(w, o.tree, i)), some[:1])
-        stat = median_us(lambda i: os.stat(place(w, o.tree, i)), some[1:])
-        new = [place(w, o.tree, i) + ".new" for i in some]
-        made = median_us(create, new)
-        renamed = median_us(lambda p: os.rename(p, p + "er"), new)
-        gone = median_us(lambda p: os.unlink(p + "er"), new)
-        begin, seen = time.perf_counter(), 0
-        for at, _, names in os.walk(w.root):
-            for name in names:
-                os.lstat(os.path.join(at, name))
-                seen += 1
-        listed = (time.perf_counter() - begin) / seen * 1e9
-        each = (w.rss() - empty) / seen
-        print(f"{n:9} {first:10.0f} {stat:7.0f} {made:7.0f} {renamed:7.0f} {gone:7.0f} {listed:13.0f} {each:12.0f}", flush=True)
+        if w.made() > n:
+            continue
+        if not fill(w, o, n):
+            print(f"{w.made()} files so far: run again with --keep {w.tmp}")
+            return False
+        row = files_at(w, o, n)
+        print("  ".join((f"{v:{len(c)}.2f}" if c[-2:] == " s" else f"{v:{len(c)}.0f}").rjust(len(c))
+                        for c, v in zip(COLUMNS, row)), flush=True)
+    return True
 
 
 def sizes(w, o):
-    print(f"{'MiB':>9} {'open':>7} {'write+fsync':>12} {'read':>7} {'cut':>7}")
+    print(f"{'MiB':>9} {'open':>7} {'write+fsync':>12} {'append+fsync':>13} {'read':>7} {'cut':>7}")
     for mib in [int(x) for x in o.sizes.split(",")]:
         path, size = os.path.join(w.root, "big"), mib << 20
         fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -116,26 +214,25 @@ def sizes(w, o):
             os.fsync(fd)
 
         written = median_us(write, at)
+        added = median_us(write, [size + k * 4096 for k in range(o.ops)])
         os.close(fd)
         w.remount()
         opened = median_us(lambda _: os.close(os.open(path, os.O_RDONLY)), range(20))
         fd = os.open(path, os.O_RDWR)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-        read = median_us(lambda off: os.pread(fd, 4096, off), at)
+        got = median_us(lambda off: os.pread(fd, 4096, off), at)
         cut = median_us(lambda k: os.ftruncate(fd, size - k * 4096), range(1, 21))
         os.close(fd)
         os.unlink(path)
-        print(f"{mib:9} {opened:7.0f} {written:12.0f} {read:7.0f} {cut:7.0f}", flush=True)
+        print(f"{mib:9} {opened:7.0f} {written:12.0f} {added:13.0f} {got:7.0f} {cut:7.0f}", flush=True)
 
 
 def main():
     o = options()
     w = Workspace(o)
     try:
-        print(f"{'a tree, 1000 files in a directory' if o.tree else 'one directory'}; times in us")
-        if o.files != "0":
-            files(w, o)
-        if o.sizes != "0":
+        print(f"{'a tree, 1000 files in a directory' if o.tree else 'one directory'}; times in us, or s")
+        if (o.files == "0" or files(w, o)) and o.sizes != "0":
             sizes(w, o)
     finally:
         w.end()
