@@ -166,33 +166,63 @@ int fd_write_attr(int dirfd, const char *path, const char *text)
 	return (size_t)n == len ? 0 : -EIO;
 }
 
-int fd_replace_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
-		    struct err *err)
+int fd_replace_begin(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+		     struct fd_replacement *ret, struct err *err)
 {
-	char tmp[280];
+	struct fd_replacement n = { .dirfd = dirfd };
 	autoclose int fd = -1;
 	int r;
 
-	if ((size_t)snprintf(tmp, sizeof(tmp), ".%s.new", name) >= sizeof(tmp))
+	if ((size_t)snprintf(n.name, sizeof(n.name), "%s", name) >= sizeof(n.name) ||
+	    (size_t)snprintf(n.tmp, sizeof(n.tmp), ".%s.new", name) >= sizeof(n.tmp))
 		return err_set(err, -ENAMETOOLONG, "write '%s'", name);
 	/* A left-over of a crash is ours to replace: the directory's owner holds the lock. */
-	if (unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
-		return err_set(err, -errno, "remove '%s'", tmp);
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (unlinkat(dirfd, n.tmp, 0) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "remove '%s'", n.tmp);
+	fd = openat(dirfd, n.tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
-		return err_set(err, -errno, "create '%s'", tmp);
+		return err_set(err, -errno, "create '%s'", n.tmp);
+	n.pending = true;
 	r = fd_write_full(fd, buf, len);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
-	if (r == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
-		r = -errno;
 	if (r < 0) {
-		unlinkat(dirfd, tmp, 0);
+		fd_replace_abort(&n);
 		return err_set(err, r, "write '%s'", name);
 	}
-	if (fsync(dirfd) < 0)
-		return err_set(err, -errno, "sync the directory of '%s'", name);
+	*ret = n;
 	return 0;
+}
+
+int fd_replace_commit(struct fd_replacement *r, struct err *err)
+{
+	if (renameat(r->dirfd, r->tmp, r->dirfd, r->name) < 0) {
+		int code = -errno;
+
+		fd_replace_abort(r);
+		return err_set(err, code, "write '%s'", r->name);
+	}
+	r->pending = false;
+	r->done = true;
+	if (fsync(r->dirfd) < 0)
+		return err_set(err, -errno, "sync the directory of '%s'", r->name);
+	return 0;
+}
+
+void fd_replace_abort(struct fd_replacement *r)
+{
+	if (r->pending)
+		unlinkat(r->dirfd, r->tmp, 0);
+	r->pending = false;
+}
+
+int fd_replace_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+		    struct err *err)
+{
+	struct fd_replacement n;
+	int r = fd_replace_begin(dirfd, name, buf, len, mode, &n, err);
+
+	return r < 0 ? r : fd_replace_commit(&n, err);
 }
 
 int fd_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds)

@@ -4,6 +4,7 @@
  * made here is born O_CLOEXEC. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,19 @@ int fd_write_attr(int dirfd, const char *path, const char *text);
  * directory. After a crash the old or the new content is there, never a mixture. */
 int fd_replace_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
 		    struct err *err);
+
+/* The same in two steps, for files that belong together: what needs space first, for all of them.
+ * Each begin that succeeded is ended by a commit or an abort. */
+struct fd_replacement {
+	int dirfd; /* borrowed */
+	char name[256], tmp[280];
+	bool pending; /* the temporary file is there */
+	bool done;    /* renamed: stands even when the commit then failed to sync */
+};
+int fd_replace_begin(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+		     struct fd_replacement *ret, struct err *err);
+int fd_replace_commit(struct fd_replacement *r, struct err *err);
+void fd_replace_abort(struct fd_replacement *r);
 
 /* Send or receive one message with up to FD_PASS_MAX descriptors on a SOCK_SEQPACKET or SOCK_DGRAM
  * socket.  Received descriptors are O_CLOEXEC and owned by the caller; unused slots are -1.

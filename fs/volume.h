@@ -91,9 +91,11 @@ void volume_store_params(const struct volume *v, struct store_params *ret);
  * put the pid there; volume_close() empties it.  Does nothing on a read-only volume. */
 int volume_announce(struct volume *v, const char *socket_name, struct err *err);
 
-/* Replace settings (validated whole, unknown keys refused).  After this and after each key change
- * below the caller calls store_set_conf_counter(volume_conf_counter()).  Change single values of a
- * copy of volume_settings() with settings_set() (fs/settings.h). */
+/* Replace settings (validated whole, unknown keys refused). A full disk leaves them as they were;
+ * after an error with which the counter grew they are changed, but perhaps not for good.  After
+ * this and after each key change below the caller calls
+ * store_set_conf_counter(volume_conf_counter()).  Change single values of a copy of
+ * volume_settings() with settings_set() (fs/settings.h). */
 int volume_edit(struct volume *v, const json_t *new_settings, struct err *err);
 uint64_t volume_conf_counter(const struct volume *v);
 

@@ -18,7 +18,7 @@ static json_t *make_body(const struct volume *v)
 			 v->slots, "flat", v->flat);
 }
 
-int volume_write_config(struct volume *v, struct err *err)
+static int begin_config(struct volume *v, struct fd_replacement *ret, struct err *err)
 {
 	autojson json_t *body = make_body(v);
 	autofree char *text = body ? json_canonical(body) : NULL;
@@ -29,17 +29,33 @@ int volume_write_config(struct volume *v, struct err *err)
 	r = text ? config_seal(v->keys, v->vol_id, v->counter, text, &raw, &len) : -ENOMEM;
 	if (r < 0)
 		return err_set(err, r, "seal the config of workspace '%s'", v->path);
-	return fd_replace_file(v->keysfd, CONFIG_FILE, raw, len, 0600, err);
+	return fd_replace_begin(v->keysfd, CONFIG_FILE, raw, len, 0600, ret, err);
 }
 
-int volume_write_settings(const struct volume *v, struct err *err)
+static int begin_settings(const struct volume *v, struct fd_replacement *ret, struct err *err)
 {
 	autofree char *text = json_pretty(v->settings);
 	autofree char *line = text ? str_printf("%s\n", text) : NULL;
 
 	if (!line)
 		return err_set(err, -ENOMEM, "write '" WS_FILE "'");
-	return fd_replace_file(v->dirfd, WS_FILE, line, strlen(line), 0644, err);
+	return fd_replace_begin(v->dirfd, WS_FILE, line, strlen(line), 0644, ret, err);
+}
+
+int volume_write_config(struct volume *v, struct err *err)
+{
+	struct fd_replacement n;
+	int r = begin_config(v, &n, err);
+
+	return r < 0 ? r : fd_replace_commit(&n, err);
+}
+
+int volume_write_settings(const struct volume *v, struct err *err)
+{
+	struct fd_replacement n;
+	int r = begin_settings(v, &n, err);
+
+	return r < 0 ? r : fd_replace_commit(&n, err);
 }
 
 static int damaged(const struct volume *v, const char *what, struct err *err)
@@ -137,10 +153,31 @@ int volume_check_settings(struct volume *v, struct err *err)
 		       v->path, WS_FILE, d.field, d.b, d.a);
 }
 
+/* Both files are written before the first is put in place: no full disk comes between them. */
+static int put_edit(struct volume *v, bool *ret_done, struct err *err)
+{
+	struct fd_replacement config = { 0 }, shown = { 0 };
+	int r = begin_settings(v, &shown, err), t;
+
+	if (r == 0)
+		r = begin_config(v, &config, err);
+	if (r == 0)
+		r = fd_replace_commit(&config, err);
+	*ret_done = config.done;
+	if (!config.done) {
+		fd_replace_abort(&shown);
+		return r;
+	}
+	t = fd_replace_commit(&shown, r < 0 ? NULL : err);
+	r = r < 0 ? r : t;
+	return r < 0 ? err_wrap(err, r, "the change is made, but a crash may undo it") : 0;
+}
+
 int volume_edit(struct volume *v, const json_t *new_settings, struct err *err)
 {
 	json_t *old = v->settings, *old_prev = v->prev;
 	int r = settings_validate(new_settings, err);
+	bool done = false;
 
 	if (r == 0)
 		r = settings_check_edit(v->settings, new_settings, err);
@@ -151,8 +188,8 @@ int volume_edit(struct volume *v, const json_t *new_settings, struct err *err)
 	v->settings = json_deep_copy(new_settings);
 	v->prev = old;
 	v->counter++;
-	r = v->settings ? volume_write_config(v, err) : err_set(err, -ENOMEM, "change settings");
-	if (r < 0) {
+	r = v->settings ? put_edit(v, &done, err) : err_set(err, -ENOMEM, "change settings");
+	if (!done) {
 		json_decref(v->settings);
 		v->settings = old;
 		v->prev = old_prev;
@@ -160,5 +197,5 @@ int volume_edit(struct volume *v, const json_t *new_settings, struct err *err)
 		return r;
 	}
 	json_decref(old_prev);
-	return volume_write_settings(v, err);
+	return r;
 }

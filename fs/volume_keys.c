@@ -64,6 +64,7 @@ int volume_key_list(struct volume *v, json_t **ret, struct err *err)
 static int commit_slots(struct volume *v, json_t *slots, json_t *recipients, struct err *err)
 {
 	json_t *old_slots = v->slots;
+	uint64_t counter = v->counter;
 	autojson json_t *settings = NULL;
 	int r;
 
@@ -77,13 +78,13 @@ static int commit_slots(struct volume *v, json_t *slots, json_t *recipients, str
 	}
 	v->slots = slots;
 	r = volume_edit(v, settings, err);
-	if (r < 0) {
+	if (v->counter == counter) { /* not done */
 		v->slots = old_slots;
 		json_decref(slots);
 		return r;
 	}
 	json_decref(old_slots);
-	return 0;
+	return r;
 }
 
 static int add_slot(struct volume *v, const struct slot *s, json_t *recipients, char ret_slot[64],
@@ -93,24 +94,28 @@ static int add_slot(struct volume *v, const struct slot *s, json_t *recipients, 
 	char file[SLOT_ID_SIZE + 8];
 	int r = -ENOMEM;
 
+	snprintf(file, sizeof(file), "%s.json", s->id);
+
 	if (slots && json_object_set_new(slots, s->id, json_string(slot_type_name(s->type))) == 0)
 		r = 0;
 	if (r == 0 && json_object_size(slots) > SLOTS_MAX)
 		r = err_set(err, -ENOSPC, "there are already %d key slots: remove one first.",
 			    SLOTS_MAX);
-	if (r == 0)
+	if (r == 0) {
 		r = slot_write(v->keysfd, s, err);
+		if (r < 0)
+			unlinkat(v->keysfd, file, 0);
+	}
 	if (r < 0) {
 		json_decref(slots);
 		json_decref(recipients);
 		return r == -ENOMEM ? err_set(err, r, "add a key slot") : r;
 	}
 	r = commit_slots(v, slots, recipients, err);
-	if (r < 0) {
-		snprintf(file, sizeof(file), "%s.json", s->id);
+	if (r < 0 && !is_listed(v, s->id))
 		unlinkat(v->keysfd, file, 0);
+	if (r < 0)
 		return r;
-	}
 	memcpy(ret_slot, s->id, SLOT_ID_SIZE);
 	return 0;
 }
@@ -259,9 +264,9 @@ int volume_key_remove(struct volume *v, const char *slot, struct err *err)
 	slots = json_copy(v->slots);
 	json_object_del(slots, slot);
 	r = commit_slots(v, slots, recipients_but(v, slot), err);
-	if (r < 0)
+	if (is_listed(v, slot))
 		return r;
-	if (unlinkat(v->keysfd, file, 0) < 0 && errno != ENOENT)
+	if (unlinkat(v->keysfd, file, 0) < 0 && errno != ENOENT && r == 0)
 		return err_set(err, -errno, "remove '%s'", file);
-	return 0;
+	return r;
 }

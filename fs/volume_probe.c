@@ -69,7 +69,7 @@ static bool has_xattrs(int fd)
 int volume_probe(int dirfd, bool *ret_flat, struct err *err)
 {
 	autoclose int fd = -1;
-	int r;
+	int r, removed;
 
 	if (mkdirat(dirfd, "probe", 0700) < 0)
 		return err_set(err, -errno, "create a directory there");
@@ -81,7 +81,9 @@ int volume_probe(int dirfd, bool *ret_flat, struct err *err)
 		r = probe_links(fd, err);
 	if (r == 0)
 		*ret_flat = !has_xattrs(fd);
-	remove_tree(dirfd, "probe");
+	removed = remove_tree(dirfd, "probe");
+	if (removed < 0 && r == 0)
+		r = err_set(err, removed, "remove what was tried there");
 	return r;
 }
 
@@ -106,6 +108,7 @@ static int remove_entries(int fd)
 int remove_tree(int dirfd, const char *name)
 {
 	autoclose int fd = -1;
+	int r;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
@@ -114,6 +117,6 @@ int remove_tree(int dirfd, const char *name)
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	remove_entries(fd);
-	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+	r = remove_entries(fd); /* says more than "not empty" */
+	return unlinkat(dirfd, name, AT_REMOVEDIR) == 0 ? 0 : r < 0 ? r : -errno;
 }
