@@ -17,8 +17,8 @@
 /* For speed, as root: a FUSE mount may hold 1 % of what all of the kernel may, too little for
  * requests of 1 MiB.  Measured: 4 KiB writes become half as fast again. */
 #define WIDE_RATIO 20u
-/* Four requests, so that several processors open blocks at once; measured: cold reads become twice as
- * fast as with the kernel's 128 KiB. */
+/* Four requests, so that several processors open blocks at once; measured: cold reads become twice
+ * as fast as with the kernel's 128 KiB. */
 #define READ_AHEAD_KIB 4096u
 
 static int attr_path(char path[static 128], uint64_t dev, const char *attr)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "fs/data_int.h"
 
 #define MAX_DIR_FDS 256
@@ -521,12 +522,43 @@ static bool same_content(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* Is the content still what was seen last?  What it is now is remembered. */
+static bool note_content(struct node *n, const struct stat *st)
+{
+	struct stat known;
+	bool same;
+
+	mutex_lock(&n->mu);
+	node_told(n, &known);
+	same = same_content(&known, st);
+	/* Not all of it: which inode it is never changes and is read without the lock. */
+	n->told->size = (uint64_t)st->st_size;
+	n->told->mtime = st->st_mtim.tv_sec;
+	n->told->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+	n->told->ctime = st->st_ctim.tv_sec;
+	n->told->ctime_ns = (uint32_t)st->st_ctim.tv_nsec;
+	mutex_unlock(&n->mu);
+	return same;
+}
+
+ssize_t data_read(struct data *d, uint64_t nodeid, int fd, void *buf, size_t size, uint64_t off,
+		  bool *ret_changed)
+{
+	ssize_t n = fd_pread_full(fd, buf, size, off);
+	struct node *node;
+	struct stat st;
+
+	*ret_changed =
+		data_node(d, nodeid, &node) == 0 && fstat(fd, &st) == 0 && !note_content(node, &st);
+	return n;
+}
+
 int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret_keep)
 {
 	autoclose int fd = -1;
 	struct spot s;
 	struct node *n;
-	struct stat st, known;
+	struct stat st;
 	int r = data_node(d, nodeid, &n);
 
 	if (r < 0)
@@ -544,16 +576,7 @@ int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret
 	if (r < 0)
 		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
-	mutex_lock(&n->mu);
-	node_told(n, &known);
-	*ret_keep = same_content(&known, &st);
-	/* Not all of it: which inode it is never changes and is read without the lock. */
-	n->told->size = (uint64_t)st.st_size;
-	n->told->mtime = st.st_mtim.tv_sec;
-	n->told->mtime_ns = (uint32_t)st.st_mtim.tv_nsec;
-	n->told->ctime = st.st_ctim.tv_sec;
-	n->told->ctime_ns = (uint32_t)st.st_ctim.tv_nsec;
-	mutex_unlock(&n->mu);
+	*ret_keep = note_content(n, &st);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -48,6 +48,11 @@ int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size);
 /* A descriptor to read from. '*ret_keep': what the kernel cached of it is still right. */
 int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret_keep);
 
+/* Up to 'size' bytes; fewer at the end. '*ret_changed': the host has changed the file since it was
+ * looked at last, so that what the kernel cached of it is not right any more. */
+ssize_t data_read(struct data *d, uint64_t nodeid, int fd, void *buf, size_t size, uint64_t off,
+		  bool *ret_changed);
+
 /* Listings. One thread at a time per handle. */
 struct data_dir;
 struct data_dirent {

@@ -94,6 +94,7 @@ static int start_session(struct fsd *d, int which, int fd, uint64_t dev, struct 
 		.bdi_dev = dev,
 		.idmap = which == MOUNT_WORKSPACE && d->mounts.kind == MOUNTED_HOST &&
 			 geteuid() == 0,
+		.passthrough = which == MOUNT_DATASETS && geteuid() == 0,
 	};
 	int r = which == MOUNT_WORKSPACE ? make_brake(d, dev, err) : 0;
 

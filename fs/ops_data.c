@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "fs/data.h"
 #include "fs/ops_reply.h"
+#include "fs/passthrough.h"
 
 /* The host may change its directories. */
 #define TIMEOUT          10.0
@@ -87,41 +88,76 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
+/* The reply to OPEN as the kernel knows it; libfuse 3.14 has no field for the last one. */
+struct open_reply {
+	uint64_t fh;
+	uint32_t flags;
+	int32_t backing_id;
+};
+#define OPEN_KEEP_CACHE  (1u << 1)
+#define OPEN_NOFLUSH     (1u << 5)
+#define OPEN_PASSTHROUGH (1u << 7)
+
+static void file_close(void *userdata, fuse_ino_t ino, int fd)
+{
+	struct passthrough *pass = session_passthrough(userdata);
+
+	if (pass)
+		passthrough_close(pass, ino);
+	close(fd);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	void *userdata = fuse_req_userdata(req);
+	struct passthrough *pass = session_passthrough(userdata);
+	struct open_reply reply = { 0 };
 	bool keep;
-	int fd, r = data_open(layer(req), ino, fi->flags, &fd, &keep);
+	int fd = -1, r = data_open(layer(req), ino, fi->flags, &fd, &keep);
 
+	if (r == 0 && pass)
+		r = passthrough_open(pass, ino, fd, &reply.backing_id);
 	if (r < 0) {
+		if (fd >= 0)
+			close(fd);
 		reply_code(req, r);
 		return;
 	}
-	fi->fh = (uint64_t)fd;
-	fi->keep_cache = keep;
-	fi->noflush = 1;
-	if (fuse_reply_open(req, fi) == -ENOENT)
-		close(fd);
+	reply.fh = (uint64_t)fd;
+	reply.flags = OPEN_NOFLUSH;
+	if (reply.backing_id)
+		reply.flags |= OPEN_PASSTHROUGH;
+	else if (keep)
+		reply.flags |= OPEN_KEEP_CACHE;
+	if (fuse_reply_buf(req, (const char *)&reply, sizeof(reply)) == -ENOENT)
+		file_close(userdata, ino, fd);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	close((int)fi->fh);
+	file_close(fuse_req_userdata(req), ino, (int)fi->fh);
 	reply_code(req, 0);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
+	void *userdata = fuse_req_userdata(req);
 	char *buf = reply_buffer();
+	bool changed = false;
 	ssize_t n = -ENOMEM;
 
 	if (buf)
-		n = fd_pread_full((int)fi->fh, buf, size < READ_MAX ? size : READ_MAX,
-				  (uint64_t)off);
+		n = data_read(layer(req), ino, (int)fi->fh, buf, size < READ_MAX ? size : READ_MAX,
+			      (uint64_t)off, &changed);
 	if (n < 0)
 		reply_code(req, (int)n);
 	else
 		fuse_reply_buf(req, buf, (size_t)n);
+	/* The next read then asks for attributes, sees the new time and drops the old pages: nobody
+	 * reads a page of before beside one of now for longer than that. */
+	if (changed)
+		session_forget_attr(userdata, ino);
 }
 
 /* A reader of holes must see the host's. */

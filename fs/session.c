@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "fs/bdi.h"
 #include "fs/brake.h"
+#include "fs/passthrough.h"
 #include "fs/session_int.h"
 
 #define WAKE_SIGNAL SIGUSR2 /* makes a worker's read(2) return */
@@ -33,7 +34,10 @@
 #define K_HANDLE_KILLPRIV_V2 (1u << 28)
 #define K_INIT_EXT           (1u << 30)
 #define K2_DIRECT_IO_MMAP    (1u << 4)
+#define K2_PASSTHROUGH       (1u << 5)
 #define K2_ALLOW_IDMAP       (1u << 8)
+/* The sources of passthrough may be on an overlay, as the root of a container is. */
+#define STACK_DEPTH 2u
 
 struct kernel_init_in {
 	uint32_t major, minor, max_readahead, flags, flags2;
@@ -123,6 +127,11 @@ static void init_edit(struct session *s, struct kernel_init_out *out)
 	if (s->offered & K_INIT_EXT) {
 		out->flags |= K_INIT_EXT;
 		out->flags2 |= (K2_DIRECT_IO_MMAP | (s->idmap ? K2_ALLOW_IDMAP : 0)) & s->offered2;
+		s->passing = s->passthrough && s->offered2 & K2_PASSTHROUGH;
+		if (s->passing) {
+			out->flags2 |= K2_PASSTHROUGH;
+			out->max_stack_depth = STACK_DEPTH;
+		}
 	}
 }
 
@@ -167,6 +176,13 @@ void *session_layer(void *userdata)
 struct brake *session_brake(void *userdata)
 {
 	return ((struct session *)userdata)->brake;
+}
+
+struct passthrough *session_passthrough(void *userdata)
+{
+	struct session *s = userdata;
+
+	return s->passing ? s->passthrough : NULL;
 }
 
 /* -- work beside the workers ---------------------------------------------- */
@@ -283,6 +299,7 @@ static void session_free(struct session *s)
 		close(s->fd);
 	if (s->ended >= 0)
 		close(s->ended);
+	passthrough_free(s->passthrough);
 	pthread_mutex_destroy(&s->place);
 	free(s);
 }
@@ -310,6 +327,8 @@ int session_start(int fd, const struct session_params *p, struct session **ret, 
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 	s->se = fuse_session_new(&args, p->ops, sizeof(*p->ops), s);
 	fuse_opt_free_args(&args);
+	if (p->passthrough && passthrough_new(fd, &s->passthrough) < 0)
+		s->passthrough = NULL;
 	if (s->ended >= 0 && s->se && fuse_session_custom_io(s->se, &session_io, fd) == 0)
 		r = workers_start(s, MIN(p->workers, (unsigned)MAX_WORKERS));
 	if (r < 0) {

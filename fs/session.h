@@ -14,6 +14,7 @@ struct brake;
 struct err;
 struct fuse_conn_info;
 struct fuse_lowlevel_ops;
+struct passthrough;
 struct session;
 
 struct session_params {
@@ -26,7 +27,8 @@ struct session_params {
 	/* As in struct brake_ops; NULL for a mount that is only read. */
 	int (*sync_start)(void *ctx);
 	void *sync_ctx;
-	bool idmap; /* idmapped mounts of it may be made (Linux 6.12) */
+	bool idmap;       /* idmapped mounts of it may be made (Linux 6.12) */
+	bool passthrough; /* files may be read by the kernel itself, where it can be had */
 };
 
 /* Takes ownership of 'fd' in every case and starts serving. */
@@ -50,6 +52,9 @@ void session_forget_attr(void *userdata, uint64_t nodeid);
 /* What operations work on: 'userdata' is what libfuse hands them. */
 void *session_layer(void *userdata);
 struct brake *session_brake(void *userdata); /* NULL: this mount has none */
+
+/* Files of this mount that the kernel reads by itself; NULL: it cannot. */
+struct passthrough *session_passthrough(void *userdata);
 
 /* Did the kernel agree to idmapped mounts of this one? Waits for its first message. */
 bool session_idmapped(const struct session *s);

@@ -39,7 +39,9 @@ struct session {
 	atomic_bool stop;
 	atomic_bool init_seen, init_sent;
 	uint32_t offered, offered2;
-	bool idmap; /* wished for */
+	bool idmap;                      /* wished for */
+	struct passthrough *passthrough; /* NULL: not wished for */
+	bool passing;                    /* the kernel was told so */
 	uint64_t bdi_dev;
 	struct brake *brake;
 	int (*sync_start)(void *ctx);

@@ -119,6 +119,25 @@ static double read_seq(void)
 	return (double)total / 1e6 / (now() - begin);
 }
 
+/* Mapped, in order: the first byte of every page. */
+static double read_mapped(void)
+{
+	double begin = now();
+	int fd = must_open("big", O_RDONLY);
+	const volatile char *m = mmap(NULL, FILE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	unsigned sum = 0;
+
+	if (m == MAP_FAILED)
+		die("mmap");
+	for (long at = 0; at < FILE_BYTES; at += 4096)
+		sum += (unsigned char)m[at];
+	munmap((void *)m, FILE_BYTES);
+	close(fd);
+	if (sum == 0)
+		die("mmap: zeros");
+	return (double)FILE_BYTES / 1e6 / (now() - begin);
+}
+
 /* A fixed pseudo-random walk: the same for every candidate. */
 static off_t next_block(unsigned long *state)
 {
@@ -299,6 +318,7 @@ static const struct {
 	{ "write-4k", write_small },
 	{ "write-1m-fsync", write_synced },
 	{ "read", read_seq },
+	{ "read-mmap", read_mapped },
 	{ "random-make", make_random_file },
 	{ "random-write", random_write },
 	{ "random-write-256", random_write_256 },
