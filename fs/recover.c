@@ -196,10 +196,13 @@ static int mend_file(struct recovery *rc, char *path)
 	struct cfile *f = NULL;
 	int r = fd < 0 ? fd : open_alone(rc, fd, page, &f);
 
+	rc->touched = false;
 	if (r == 0)
 		r = recover_mend(rc, f, page, path, false);
 	cfile_alone_free(f);
-	if (recover_this_file_only(r) && !store_failed(rc->s)) {
+	/* Half mended it would be lost for good once the log is empty: the next mount tries again.
+	 */
+	if (recover_this_file_only(r) && !store_failed(rc->s) && !rc->touched) {
 		note_damaged(rc, path, r, false);
 		r = 0;
 	}

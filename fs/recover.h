@@ -32,6 +32,7 @@ struct recovery {
 	struct idset links; /* files with several names, counted once */
 	unsigned emptied, mended, damaged;
 	unsigned unread; /* files whose id could not be read */
+	bool touched;    /* the file that is being mended is not what it was */
 	char **todo;     /* places of files to mend, heap */
 	size_t ntodo, captodo;
 };

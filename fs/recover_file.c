@@ -28,6 +28,7 @@ static int make_empty(struct recovery *rc, struct cfile *f, const char *path)
 	randombytes_buf(f->h.file_id, FILE_ID_LEN);
 	randombytes_buf(f->key, 32);
 	cfile_seal_head(f, page);
+	rc->touched = true;
 	r = sio_pwrite(s->io, f->fd, page, BLOCK_SIZE, 0);
 	if (r == 0)
 		r = sio_ftruncate(s->io, f->fd, BLOCK_SIZE);
@@ -104,6 +105,7 @@ static int repair(struct recovery *rc, struct cfile *f, struct findings *fi, uin
 	}
 	if (r == 0 && fi->too_long)
 		r = reseal(f, n - 1, blockmap_last_len(size));
+	rc->touched = r == 0;
 	if (r == 0)
 		r = cfile_log_close(f);
 	if (r == 0)

@@ -1,10 +1,11 @@
 /* Faults on demand: the calls of the C library that change files are ours here, and the n-th of
- * them fails.  For tests that run in one thread; what is counted is what happens while 'armed'. */
+ * them fails.  What is counted is what happens while 'armed', by any thread. */
 #pragma once
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -34,6 +35,8 @@ static struct {
 	int fd;           /* what it wrote to, if it was a write */
 	ino_t ino;        /* the inode of that */
 } fault;
+
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static inline void fault_arm(enum fault_mode mode, unsigned at, int code)
 {
@@ -70,6 +73,7 @@ static inline bool fault_now(const char *what, bool takes)
 
 	if (!fault.armed)
 		return false;
+	pthread_mutex_lock(&fault_lock);
 	fault.count++;
 	if (fault.fired)
 		hit = fault.mode == FAULT_DEAD || (fault.mode == FAULT_FULL && takes) ||
@@ -80,6 +84,7 @@ static inline bool fault_now(const char *what, bool takes)
 		hit = fault.count == fault.at;
 	if (hit && !fault.fired)
 		fault_fire(what);
+	pthread_mutex_unlock(&fault_lock);
 	if (hit)
 		errno = fault.code;
 	return hit;

@@ -6,6 +6,7 @@
  * The caches of names and nodes are empty (cold) or know everything (warm).
  *
  *   test_out_full all                            errors that differ little from others, too
+ *   test_out_full store                          mount and unmount alone
  *   test_out_full OPERATION [MODE AT ERRNO WARM] one of them, one injection */
 #include "tests/unit/fsck_kit.h"
 
@@ -269,6 +270,64 @@ static unsigned inject(void)
 	return calls;
 }
 
+/* -- the store as a whole ------------------------------------------------- */
+
+static const struct op op_unmount = { "unmount", op_checkpoint, OP_DATA };
+static const struct op op_mount = { "mount after a crash", op_checkpoint, OP_DATA };
+
+/* Synced, and all of it still in the log. */
+static void change_much(void)
+{
+	CHECK_EQ(op_write_sync(&scene), 0);
+	CHECK_EQ(op_overwrite(&scene), 0);
+	CHECK_EQ(op_cut_time(&scene), 0);
+	CHECK_EQ(op_append_sync(&scene), 0);
+	CHECK_EQ(op_create_write(&scene), 0);
+	CHECK_EQ(op_rename_into(&scene), 0);
+	CHECK_EQ(store_commit_all(kit.s, false), 0);
+}
+
+/* The way out, or the way in after a crash, fails: whoever comes next finds everything. */
+static unsigned inject_whole(void)
+{
+	unsigned fds = descriptors(), calls;
+	bool in_way = in.op == &op_mount;
+	struct err err = { 0 };
+	int r;
+
+	begin();
+	change_much();
+	now.no_times = before2.no_times = true;
+	view_take(scene.o, kit.quota, &before2);
+	out_free(scene.o);
+	if (in_way)
+		store_abandon(kit.s);
+	fault_arm(in.mode, in.at, in.code);
+	r = in_way ? store_open(kit.dirfd, &kit.p, &kit.s, &err) : store_close(kit.s, &err);
+	fault_disarm();
+	calls = fault.count;
+	if (in.at > 0 && fault.fired) {
+		injections++;
+		undone += r < 0;
+		whole += r == 0;
+		if (r < 0 && r != -in.code && r != -EIO && r != -EROFS)
+			say("the errno is another", NULL, NULL);
+		if (r < 0 && !err.text[0])
+			say("without a sentence", NULL, NULL);
+	} else {
+		CHECK_EQ(r, 0);
+	}
+	if (in_way && r == 0)
+		store_abandon(kit.s);
+	open_all();
+	view_take(scene.o, kit.quota, &now);
+	same("not all is there", &before2, &now);
+	end();
+	if (descriptors() != fds)
+		say("descriptors are left open", NULL, NULL);
+	return calls;
+}
+
 /* -- all ------------------------------------------------------------------ */
 
 enum { COLD = 1, WARM = 2, BOTH = COLD | WARM };
@@ -282,6 +341,24 @@ static const struct {
 	{ FAULT_CUT, ENOSPC, COLD },  { FAULT_FULL, ENOSPC, WARM }, { FAULT_FULL, EDQUOT, COLD },
 	{ FAULT_DEAD, ENOSPC, COLD }, { FAULT_DEAD, EIO, WARM },
 };
+
+static void sweep_whole(const struct op *op, bool all)
+{
+	in.op = op;
+	in.warm = false;
+	for (unsigned i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		unsigned calls;
+
+		if (!all && faults[i].code == EDQUOT)
+			continue;
+		in.at = 0;
+		calls = inject_whole();
+		in.mode = faults[i].mode;
+		in.code = faults[i].code;
+		for (in.at = 1; in.at <= calls; in.at++)
+			inject_whole();
+	}
+}
 
 static void sweep(const struct op *op, bool all)
 {
@@ -346,6 +423,10 @@ int main(int argc, char **argv)
 		in.at = (unsigned)atoi(argv[3]);
 		in.code = atoi(argv[4]);
 		inject();
+	}
+	if (argc == 1 || strcmp(argv[1], "all") == 0 || strcmp(argv[1], "store") == 0) {
+		sweep_whole(&op_unmount, argc > 1);
+		sweep_whole(&op_mount, argc > 1);
 	}
 	printf("%u injections: %u done all the same, %u undone, %u orphans%s%s\n", injections,
 	       whole, undone, left_over, scene.flat ? "; no xattrs here" : "",
