@@ -3,12 +3,14 @@
 
   python3 tests/bench/scale.py [--build DIR] [--store DIR | --keep DIR] [--fill SECONDS] [--tree]
                                [--files 1000,10000,100000] [--sizes 1,1024,102400] [--ops N]
+                               [--parts PART,PART]
 
 A workspace in --store (/dev/shm) is filled with more and more files, in one directory or (--tree)
 1000 in each.  At each number: microseconds of an operation, median of --ops; seconds to walk over
-all names and attributes, to mount, to mount after kill -9, and of the check; and what the daemon
-occupies: private memory (smaps_rollup) after the mount, for each inode that the kernel knows after
-the walk, and when root has told the kernel to forget them (drop_caches).
+all names and attributes, to mount, to mount after kill -9 (when nothing was being written, and when
+something was: then recovery looks at every file), and of the check; and what the daemon occupies:
+private memory (smaps_rollup) after the mount, for each inode that the kernel knows after the walk,
+and when root has told the kernel to forget them (drop_caches).  --parts ops,memory,times: some of it.
 
 --keep DIR leaves the workspace there and goes on with the one that is there; with --fill a run ends
 when making files took so long, and the next one with the same --keep goes on: so a million files
@@ -30,6 +32,7 @@ def options():
     p.add_argument("--tree", action="store_true")
     p.add_argument("--sizes", default="1,1024,102400")
     p.add_argument("--ops", type=int, default=300)
+    p.add_argument("--parts", default="ops,memory,times")
     return p.parse_args()
 
 
@@ -153,51 +156,67 @@ def forget():
         return False
 
 
-COLUMNS = ("files", "stat", "read", "create", "rename", "unlink", "walk s", "mount s", "killed s", "check s",
-           "MiB at first", "bytes/inode", "MiB forgotten")
+COLUMNS = {
+    "ops": ("stat", "read", "create", "rename", "unlink"),
+    "memory": ("walk s", "MiB at first", "bytes/inode", "MiB forgotten"),
+    "times": ("mount s", "idle killed s", "busy killed s", "check s"),
+}
 
 
-def files_at(w, o, n):
-    took = w.remount()
+def ops(w, o, n):
     some = random.sample(range(n), min(o.ops, n))
-    row = [n]
+    new = [place(w, o.tree, i) + ".new" for i in some]
+    w.remount()
     os.stat(place(w, o.tree, some[0]))  # the directory, if it is read as a whole
-    row.append(median_us(lambda i: os.stat(place(w, o.tree, i)), some[1:]))
+    stat = median_us(lambda i: os.stat(place(w, o.tree, i)), some[1:])
     w.remount()
     os.stat(place(w, o.tree, some[0]))
-    row.append(median_us(lambda i: read(place(w, o.tree, i)), some[1:]))
-    new = [place(w, o.tree, i) + ".new" for i in some]
-    row.append(median_us(create, new))
-    row.append(median_us(lambda p: os.rename(p, p + "er"), new))
-    row.append(median_us(lambda p: os.unlink(p + "er"), new))
+    small = median_us(lambda i: read(place(w, o.tree, i)), some[1:])
+    made = median_us(create, new)
+    renamed = median_us(lambda p: os.rename(p, p + "er"), new)
+    return stat, small, made, renamed, median_us(lambda p: os.unlink(p + "er"), new)
+
+
+def memory(w, o, n):
     w.remount()
     empty = w.memory()
     begin = time.perf_counter()
     seen = walk(w.root)
-    row.append(time.perf_counter() - begin)
-    full = w.memory()
-    after = w.memory() if forget() else 0
-    create(new[0])
-    os.sync()
-    killed = w.crash()
-    os.unlink(new[0])
+    took = time.perf_counter() - begin
+    each = (w.memory() - empty) / seen
+    return took, empty / 2**20, each, w.memory() / 2**20 if forget() else 0
+
+
+def times(w, o, n):
+    mounted = w.remount()
+    idle = w.crash()  # nothing was changed since the mount
+    new = place(w, o.tree, 0) + ".new"
+    create(new)
+    busy = w.crash()
+    if os.path.exists(new):
+        os.unlink(new)
     w.umount()
     checked = w.run("fsck", w.ws)
     w.mount()
-    return row + [took, killed, checked, empty / 2**20, (full - empty) / seen, after / 2**20]
+    return mounted, idle, busy, checked
+
+
+def show(head, row):
+    print("  ".join((f"{v:.2f}" if c.endswith(" s") else f"{v:.0f}").rjust(len(c)) for c, v in zip(head, row)),
+          flush=True)
 
 
 def files(w, o):
-    print("  ".join(COLUMNS))
+    parts = [p for p in COLUMNS if p in o.parts.split(",")]
+    head = ["    files"] + [c for p in parts for c in COLUMNS[p]]
+    print("  ".join(head))
     for n in [int(x) for x in o.files.split(",")]:
         if w.made() > n:
             continue
         if not fill(w, o, n):
             print(f"{w.made()} files so far: run again with --keep {w.tmp}")
             return False
-        row = files_at(w, o, n)
-        print("  ".join((f"{v:{len(c)}.2f}" if c[-2:] == " s" else f"{v:{len(c)}.0f}").rjust(len(c))
-                        for c, v in zip(COLUMNS, row)), flush=True)
+        show(head, [n] + [v for p in parts for v in globals()[p](w, o, n)])
     return True
 
 
