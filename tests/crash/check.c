@@ -190,9 +190,10 @@ int main(int argc, char **argv)
 	run(&c, &o);
 	check_remove(c.dump);
 	rmdir(c.scratch);
-	printf("%u states of %llu records: %u lost, %u unreadable; %u files emptied, %u mended\n",
-	       c.states, (unsigned long long)disk_records(c.disk), c.lost, c.unreadable, c.emptied,
-	       c.mended);
+	printf("%u states of %llu records: %u clean, %u lost, %u unreadable; %u files emptied, %u "
+	       "mended\n",
+	       c.states, (unsigned long long)disk_records(c.disk), c.clean, c.lost, c.unreadable,
+	       c.emptied, c.mended);
 	volume_close(c.vol);
 	return c.lost || c.unreadable;
 }

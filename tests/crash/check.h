@@ -27,7 +27,8 @@ struct check {
 	bool quiet_expected; /* second opening */
 	bool *met;           /* by number of the model's path */
 
-	unsigned states, lost, unreadable, emptied, mended;
+	unsigned states, clean, lost, unreadable, emptied, mended;
+	bool recovered; /* this one */
 };
 
 /* Make the state of this moment in c->dir, open it, mend it, compare; once more, clean; remove it.

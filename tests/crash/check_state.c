@@ -35,6 +35,7 @@ static void on_line(void *ctx, const char *line)
 
 	if (getenv("CRASH_VERBOSE"))
 		fprintf(stderr, "  %s\n", line);
+	c->recovered |= strncmp(line, "recovery:", 9) == 0;
 	c->emptied += strstr(line, "never synced") != NULL;
 	c->mended += strstr(line, "were not durable") != NULL;
 	if (strstr(line, "damaged:") || strstr(line, "left out") || strstr(line, "id is missing") ||
@@ -401,8 +402,10 @@ void check_state(struct check *c, uint64_t rnd)
 	}
 	disk_build(c->disk, c->dir, &rnd);
 	c->states++;
+	c->recovered = false;
 	if (open_state(c) == 0)
 		look_at_all(c);
+	c->clean += !c->recovered;
 	close_state(c);
 	/* Clean now, and the same again. */
 	c->quiet_expected = true;

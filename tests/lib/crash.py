@@ -2,7 +2,7 @@
 
 A Place holds a workspace and what crash_check (tests/crash/check.c) needs to try power cuts at any
 moment of that life: before/ (the store when recording began), inodes, trace, journal."""
-import fcntl, itertools, json, mmap, os, struct, subprocess, time
+import ctypes, fcntl, itertools, json, mmap, os, socket, struct, subprocess, time
 
 BUILD = os.environ["SBX_BUILD"]
 RECORDER = f"{BUILD}/tests/crash/recorder.so"
@@ -127,6 +127,21 @@ class Place:
     def rename(self, old, new):
         self.call(lambda: os.rename(self.at(old), self.at(new)), "rename", old, new)
 
+    def rest(self):
+        """All of it durable, the store clean until the next change."""
+        def sync():
+            fd = os.open(self.root, os.O_RDONLY)
+            r = ctypes.CDLL(None, use_errno=True).syncfs(fd)  # what the kernel holds
+            os.close(fd)
+            with open(f"{self.ws}/lock") as f:
+                name = json.load(f)["socket"]
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                s.connect("\0" + name)
+                s.send(b'{"op":"sync"}')
+                if r != 0 or not json.loads(s.recv(65536))["ok"]:
+                    raise SystemExit("sync")
+        self.call(sync, "end")
+
     def fsyncdir(self, path=""):
         fd = os.open(self.at(path), os.O_RDONLY)
         self.call(lambda: os.fsync(fd), "fsyncdir", *([path] if path else []))
@@ -168,7 +183,6 @@ class File:
         self.size = size
 
     def punch(self, off, n):
-        import ctypes
         libc = ctypes.CDLL(None, use_errno=True)
 
         def punch():

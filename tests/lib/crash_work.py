@@ -181,6 +181,39 @@ def crowd(p, rng):
         t.join()
 
 
+def pauses(p, rng):
+    """Short bursts of everything, and a rest after each: the store is clean then, and not clean from
+    the first change on."""
+    files = [p.create(f"p{i}") for i in range(3)]
+    gone = []
+    for n in range(24):
+        for k in range(rng.randrange(1, 7)):
+            f, what, name = rng.choice(files), rng.random(), f"n{n}-{k}"
+            if what < 0.35:
+                f.write(rng.randrange(1 + min(f.size, 100000)), rng.randrange(1, 12000))
+            elif what < 0.45:
+                f.fsync(rng.random() < 0.5)
+            elif what < 0.5:
+                f.cut(rng.randrange(1 + f.size))
+            elif what < 0.55:
+                f.chmod(rng.choice((0o600, 0o644, 0o400)))
+            elif what < 0.65:
+                p.mkdir(name + "-" * rng.choice((1, 180)))
+            elif what < 0.75:
+                p.symlink(name, "t" * rng.choice((5, 3500)))
+            elif what < 0.85:
+                p.link(f, name)
+                if rng.random() < 0.5:
+                    p.rename(name, name + "r")
+            else:  # a temporary file, open over the rest
+                gone.append(p.create(name))
+                gone[-1].append(rng.randrange(1, 30000))
+                p.unlink(name)
+        p.rest()
+        if gone and rng.random() < 0.5:
+            gone.pop().close()
+
+
 def sqlite(p, rng, mode):
     os.mkdir(p.at("db"))
     p.free("db")
@@ -236,4 +269,4 @@ def settings(p, rng):
 
 
 WORKLOADS = (append, overwrite, mapped, sqlite_wal, sqlite_delete, replace, trees, rewrite, truncate,
-             crowd, large, settings)
+             crowd, large, settings, pauses)

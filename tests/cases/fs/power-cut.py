@@ -40,6 +40,8 @@ for i, work in enumerate(crash_work.WORKLOADS):
         print("skipped: " + last)
         sys.exit(77)
     states += states_here
+    if name == "pauses" and " 0 clean" in last:
+        sys.exit("no state was clean, though nothing was written in the pauses")
     if code != 0:
         failed.append(name)
         print(text)
