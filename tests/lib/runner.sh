@@ -105,7 +105,7 @@ finish() {
 
 build_with() { # gcc|clang DIR
 	local cc=gcc opts=
-	[ "$1" = gcc ] || cc=clang opts='-Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false'
+	[ "$1" = gcc ] || cc=clang opts='-Dfuzz=true -Dgate_check=true -Db_sanitize=address,undefined -Db_lundef=false'
 	command -v $cc >/dev/null || { result skip "build/$1" "" "no $cc"; return 1; }
 	simple_test "build/$1" 1500 env CC=$cc sh -ec "
 		[ -f '$2/build.ninja' ] || { rm -rf '$2'; meson setup '$2' '$src' -Dwerror=true $opts; }
