@@ -76,6 +76,29 @@ static int begin(struct cfile *f, bool data_only, struct barrier *b)
 	return 0;
 }
 
+/* begin() has nothing to write: the sync is no change of the store. */
+static bool all_written(const struct cfile *f)
+{
+	if (!f->head_home || f->open || f->fresh_lost || f->fresh.count > 0)
+		return false;
+	return !cfile_head_direct(f) ||
+	       (!f->head_dirty && f->backing == blockmap_backing_size(f->h.size, f->s->p.pad));
+}
+
+/* -EAGAIN: there is something to write, and no log pages are reserved for it. */
+static int try_begin(struct cfile *f, bool data_only, bool reserved, struct barrier *b)
+{
+	int r = -EAGAIN;
+
+	store_epoch_enter(f->s);
+	pthread_rwlock_wrlock(&f->lock);
+	if (reserved || all_written(f))
+		r = begin(f, data_only, b);
+	pthread_rwlock_unlock(&f->lock);
+	store_epoch_leave(f->s);
+	return r;
+}
+
 int cfile_fsync(struct cfile *f, bool data_only)
 {
 	struct store *s = f->s;
@@ -86,15 +109,14 @@ int cfile_fsync(struct cfile *f, bool data_only)
 		return 0;
 	if (store_failed(s))
 		return -EIO;
-	r = log_reserve(s, FSYNC_COPY_MAX + 3);
-	if (r < 0)
-		return r;
-	store_epoch_enter(s);
-	pthread_rwlock_wrlock(&f->lock);
-	r = begin(f, data_only, &b);
-	pthread_rwlock_unlock(&f->lock);
-	store_epoch_leave(s);
-	log_unreserve(s, FSYNC_COPY_MAX + 3);
+	r = try_begin(f, data_only, false, &b);
+	if (r == -EAGAIN) {
+		r = log_reserve(s, FSYNC_COPY_MAX + 3);
+		if (r < 0)
+			return r;
+		r = try_begin(f, data_only, true, &b);
+		log_unreserve(s, FSYNC_COPY_MAX + 3);
+	}
 	if (r < 0)
 		return r;
 	if (b.home) {

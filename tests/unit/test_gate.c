@@ -204,6 +204,12 @@ static void op_read(void)
 	out_release(o, h, O_RDONLY);
 }
 
+/* Of what a checkpoint made durable. */
+static void op_fsync(void)
+{
+	CHECK_EQ(out_fsync(o, handle, false), 0);
+}
+
 /* A descriptor that could write, but did not. */
 static void op_open_close(void)
 {
@@ -270,6 +276,7 @@ static const struct row {
 	{ "open to write, close", op_open_close, false },
 	{ "lookup, getattr, statfs, xattrs", op_look, false },
 	{ "list", op_list, false },
+	{ "fsync of what is durable", op_fsync, false },
 	{ "the same time", op_same_time, false },
 	{ "refused", op_refused, false },
 	{ "create", op_create, true },

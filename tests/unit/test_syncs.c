@@ -282,7 +282,8 @@ static void test_idle(void)
 	CHECK_EQ(kit_open(&kit, "new", &other), 0);
 	read_it(other);
 	cfile_put(other);
-	expect("idle and clean, read only", 0, 0, 0, 0);
+	sync_now(f);
+	expect("idle and clean: read, synced, nothing written", 0, 0, 0, 0);
 	write_at(f, 0, 10);
 	expect("the first write after a pause: the state", 0, 1, 0, 0);
 	write_at(f, 100, 10);
