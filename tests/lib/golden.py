@@ -5,9 +5,10 @@ usage: golden.py fill DIR [small]     make the tree in DIR
        golden.py list DIR             print what DIR holds, one JSON object a line
        golden.py make OUT BUILD       make the golden workspaces anew (root; never for a format that
                                       was released: its files stay as they are)
-       golden.py crashed OUT BUILD    the same for those that were cut off at a step of a protocol,
-                                      in OUT/crashed, for the identity in OUT; what each holds is
-                                      written down as wfs.py reads it, which shares no code with
+       golden.py crashed OUT BUILD [STEP...]
+                                      the same for those that were cut off at a step of a protocol
+                                      (all, or these), in OUT/crashed, for the identity in OUT;
+                                      what each holds is written down as wfs.py reads it, which shares no code with
                                       the daemon
 """
 import hashlib
@@ -206,14 +207,14 @@ class Maker:
                 f.write(text)
         shutil.rmtree(self.tmp)
 
-    def make_crashed(self):
+    def make_crashed(self, *steps):
         program = os.path.join(self.build, "tests/make_crashed")
         into = os.path.join(self.out, "crashed")
         lib = os.path.dirname(os.path.abspath(__file__))
         identity = os.path.join(self.out, "identity.json")
         os.makedirs(into, exist_ok=True)
-        for step in subprocess.run([program, "--list"], check=True, text=True,
-                                   stdout=subprocess.PIPE).stdout.split():
+        for step in steps or subprocess.run([program, "--list"], check=True, text=True,
+                                            stdout=subprocess.PIPE).stdout.split():
             ws, plain = os.path.join(self.tmp, step), os.path.join(self.tmp, "plain")
             shutil.copy(identity, ws + ".id")
             os.chmod(ws + ".id", 0o600)
@@ -252,7 +253,7 @@ def main():
     elif sys.argv[1] == "make":
         Maker(sys.argv[2], sys.argv[3]).make()
     else:
-        Maker(sys.argv[2], sys.argv[3]).make_crashed()
+        Maker(sys.argv[2], sys.argv[3]).make_crashed(*sys.argv[4:])
 
 
 if __name__ == "__main__":

@@ -317,6 +317,44 @@ static void unlinked(void)
 		abort();
 }
 
+static void make_clean(void)
+{
+	rewrite(1, 1, false);
+	create(9000, false);
+	if (store_make_clean(k.s) < 0)
+		abort();
+}
+
+/* Clean while idle: nothing is to be mended. */
+static void idle_clean(void)
+{
+	make_clean();
+}
+
+static void idle_once(void)
+{
+	rewrite(1, 1, false);
+	create(9000, false);
+	cut_at(STATE_WRITE, 3, 64, false); /* the checkpoint's, the clean one, that one again */
+	(void)store_make_clean(k.s);
+}
+
+static void idle_change_torn(void)
+{
+	make_clean();
+	cut_at(STATE_WRITE, 1, 70, false);
+	rewrite(0, 1, true);
+}
+
+static void idle_change(void)
+{
+	make_clean();
+	cut_at(STATE_WRITE, 2, 0, true); /* the other slot goes on saying clean */
+	rewrite(0, 1, true);
+	cut_at(HOME_WRITE, 1, 0, true);
+	rewrite(1, 0, true);
+}
+
 /* Crashes of the recovery itself, after one of the above. */
 static void recover_cut(enum op op, unsigned n, size_t keep)
 {
@@ -378,6 +416,10 @@ static const struct step {
 	{ "checkpoint-no-state", checkpoint_no_state },
 	{ "checkpoint-torn-state", checkpoint_torn_state },
 	{ "unlinked", unlinked },
+	{ "idle-clean", idle_clean },
+	{ "idle-once", idle_once },
+	{ "idle-change-torn", idle_change_torn },
+	{ "idle-change", idle_change },
 	{ "twice-first-walk", recover_first_walk },
 	{ "twice-first-state", recover_first_state },
 	{ "twice-mending", recover_mending },
