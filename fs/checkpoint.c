@@ -225,7 +225,7 @@ static int report_stuck(struct store *s, int r)
 {
 	pthread_mutex_lock(&s->log.lock);
 	s->log.ended = s->log.begun;
-	s->log.stuck = r < 0 ? (r == -ENOSPC || r == -EDQUOT ? -ENOSPC : -EIO) : 0;
+	s->log.stuck = r < 0 ? (cfile_no_room(r) ? r : -EIO) : 0;
 	pthread_cond_broadcast(&s->log.cond);
 	pthread_mutex_unlock(&s->log.lock);
 	return r;

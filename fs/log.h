@@ -40,7 +40,7 @@ struct log {
 	uint32_t gathered;  /* pages of open batches */
 	uint32_t reserved;  /* pages that running operations may yet need */
 	uint32_t unapplied; /* pages written since the last apply of everything */
-	int stuck;          /* why room cannot be made now: -ENOSPC, else 0 */
+	int stuck;          /* why room cannot be made now: -ENOSPC, -EDQUOT, -EIO; 0 */
 	/* Attempts to make room, by number: the newest, and the last that ended, whose 'stuck' is.
 	 */
 	uint64_t begun, ended;

@@ -15,6 +15,7 @@
 
 static uint64_t rnd;
 static unsigned refuse_per_mille, refused;
+static int full_errno = ENOSPC;       /* or EDQUOT: a quota of the disk's own */
 static int allowed = -1;              /* pages that may yet be allocated; -1: any number */
 static bool fail_sync, copy_on_write; /* the latter: overwriting allocates, too */
 static struct kit kit;
@@ -86,7 +87,7 @@ static ssize_t full_pwritev(void *ctx, int fd, const struct iovec *iov, int n, o
 	room = (int)st.st_ino == log_fd_of_kit() ? len : room_for(fd, at, len);
 	pthread_mutex_unlock(&lock);
 	if (room == 0) {
-		errno = ENOSPC;
+		errno = full_errno;
 		return -1;
 	}
 	left = room;
@@ -169,7 +170,7 @@ static void do_write(struct cfile *f)
 	for (uint64_t i = 0; i < len; i++)
 		buf[i] = (uint8_t)(kit_random(&rnd) | 1);
 	n = cfile_write(f, buf, len, off);
-	CHECK(n > 0 || n == -ENOSPC);
+	CHECK(n > 0 || n == -full_errno);
 	if (n > 0) {
 		CHECK(n == (ssize_t)len || refused > 0);
 		memcpy(model + off, buf, (size_t)n);
@@ -183,7 +184,7 @@ static void do_truncate(struct cfile *f)
 	uint64_t to = pick(3) ? pick(size + 1) : pick(MODEL_MAX);
 	int r = cfile_truncate(f, to);
 
-	CHECK(r == 0 || r == -ENOSPC);
+	CHECK(r == 0 || r == -full_errno);
 	if (r < 0)
 		return;
 	if (to < size)
@@ -219,7 +220,7 @@ static void full_disk(uint32_t ring)
 		} else {
 			r = store_sync(kit.s);
 		}
-		CHECK(r == 0 || r == -ENOSPC);
+		CHECK(r == 0 || r == -full_errno);
 		verify(f);
 	}
 	refuse_per_mille = 0;
@@ -358,8 +359,12 @@ static void failing_sync(void)
 int main(void)
 {
 	rnd = kit_seed();
-	for (int i = 0; i < 4; i++)
-		copy_on_write = i >= 2, full_disk(i % 2 ? 128 : 1024);
+	for (int i = 0; i < 4; i++) {
+		copy_on_write = i >= 2;
+		full_errno = i == 1 || i == 2 ? EDQUOT : ENOSPC;
+		full_disk(i % 2 ? 128 : 1024);
+	}
+	full_errno = ENOSPC;
 	CHECK(refused > 0);
 	room_again();
 	copy_on_write = false;
