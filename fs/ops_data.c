@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "fs/data.h"
+#include "fs/fuse_wire.h"
 #include "fs/ops_reply.h"
 #include "fs/passthrough.h"
 
@@ -88,16 +89,6 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
-/* The reply to OPEN as the kernel knows it; libfuse 3.14 has no field for the last one. */
-struct open_reply {
-	uint64_t fh;
-	uint32_t flags;
-	int32_t backing_id;
-};
-#define OPEN_KEEP_CACHE  (1u << 1)
-#define OPEN_NOFLUSH     (1u << 5)
-#define OPEN_PASSTHROUGH (1u << 7)
-
 static void file_close(void *userdata, fuse_ino_t ino, int fd)
 {
 	struct passthrough *pass = session_passthrough(userdata);
@@ -111,7 +102,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	void *userdata = fuse_req_userdata(req);
 	struct passthrough *pass = session_passthrough(userdata);
-	struct open_reply reply = { 0 };
+	struct wire_open_out reply = { 0 }; /* libfuse 3.14 has no backing id */
 	bool keep;
 	int fd = -1, r = data_open(layer(req), ino, fi->flags, &fd, &keep);
 
@@ -124,11 +115,11 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	reply.fh = (uint64_t)fd;
-	reply.flags = OPEN_NOFLUSH;
+	reply.flags = WIRE_FOPEN_NOFLUSH;
 	if (reply.backing_id)
-		reply.flags |= OPEN_PASSTHROUGH;
+		reply.flags |= WIRE_FOPEN_PASSTHROUGH;
 	else if (keep)
-		reply.flags |= OPEN_KEEP_CACHE;
+		reply.flags |= WIRE_FOPEN_KEEP_CACHE;
 	if (fuse_reply_buf(req, (const char *)&reply, sizeof(reply)) == -ENOENT)
 		file_close(userdata, ino, fd);
 }

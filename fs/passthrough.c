@@ -3,18 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 
+#include "fs/fuse_wire.h"
 #include "fs/hmap.h"
-
-/* include/uapi/linux/fuse.h, newer than the headers of some distributions. */
-struct backing_map {
-	int32_t fd;
-	uint32_t flags;
-	uint64_t padding;
-};
-#define BACKING_OPEN  _IOW(229, 1, struct backing_map)
-#define BACKING_CLOSE _IOW(229, 2, uint32_t)
 
 /* An inode that is open. */
 struct opened {
@@ -69,7 +60,7 @@ static struct opened *find(struct passthrough *p, uint64_t nodeid)
 
 static struct opened *first_open(struct passthrough *p, uint64_t nodeid, int fd)
 {
-	struct backing_map map = { .fd = fd };
+	struct wire_backing_map map = { .fd = fd };
 	struct opened *o = calloc(1, sizeof(*o));
 	int id;
 
@@ -82,7 +73,7 @@ static struct opened *first_open(struct passthrough *p, uint64_t nodeid, int fd)
 	}
 	/* Whatever stands against it (no capability, a stack of filesystems, a file that is not
 	 * read by the page cache): we can read it for the kernel. */
-	id = ioctl(p->fuse_fd, BACKING_OPEN, &map);
+	id = ioctl(p->fuse_fd, WIRE_BACKING_OPEN, &map);
 	o->id = id > 0 ? id : 0;
 	return o;
 }
@@ -114,7 +105,7 @@ void passthrough_close(struct passthrough *p, uint64_t nodeid)
 		hmap_remove(&p->opened, &o->link);
 		id = (uint32_t)o->id;
 		if (id)
-			(void)ioctl(p->fuse_fd, BACKING_CLOSE, &id);
+			(void)ioctl(p->fuse_fd, WIRE_BACKING_CLOSE, &id);
 		free(o);
 	}
 	pthread_mutex_unlock(&p->lock);

@@ -27,31 +27,8 @@
 #define FLUSH_MS      2000
 #define FLUSH_STEP_MS 4
 
-/* The kernel's numbers, which libfuse 3.14 does not expose (include/uapi/linux/fuse.h). */
-#define OPCODE_WRITE         16u
-#define OPCODE_INIT          26u
-#define K_PARALLEL_DIROPS    (1u << 18)
-#define K_HANDLE_KILLPRIV_V2 (1u << 28)
-#define K_INIT_EXT           (1u << 30)
-#define K2_DIRECT_IO_MMAP    (1u << 4)
-#define K2_PASSTHROUGH       (1u << 5)
-#define K2_ALLOW_IDMAP       (1u << 8)
 /* The sources of passthrough may be on an overlay, as the root of a container is. */
 #define STACK_DEPTH 2u
-
-struct kernel_init_in {
-	uint32_t major, minor, max_readahead, flags, flags2;
-};
-
-struct kernel_init_out {
-	uint32_t major, minor, max_readahead, flags;
-	uint16_t max_background, congestion_threshold;
-	uint32_t max_write, time_gran;
-	uint16_t max_pages, map_alignment;
-	uint32_t flags2, max_stack_depth;
-	uint16_t request_timeout, unused[11];
-};
-_Static_assert(sizeof(struct kernel_init_out) == 64, "kernel layout");
 
 /* -- INIT ----------------------------------------------------------------- */
 
@@ -101,35 +78,36 @@ void session_configure(struct fuse_conn_info *conn, bool cached_writes, bool aut
 static void on_up(struct session *s)
 {
 	bdi_read_ahead(s->bdi_dev);
-	if (s->brake && brake_start(s->brake, s, (s->offered & K_HANDLE_KILLPRIV_V2) != 0) < 0)
+	if (s->brake && brake_start(s->brake, s, (s->offered & WIRE_HANDLE_KILLPRIV_V2) != 0) < 0)
 		fuse_session_exit(s->se); /* without it the quota would not hold */
 }
 
 static void init_remember(struct session *s, const void *buf, size_t len)
 {
-	struct kernel_in_header h;
-	struct kernel_init_in in = { 0 };
+	struct wire_in_header h;
+	struct wire_init_in in = { 0 };
 
 	if (len < sizeof(h) + 16)
 		return;
 	memcpy(&h, buf, sizeof(h));
-	if (h.opcode != OPCODE_INIT)
+	if (h.opcode != WIRE_INIT)
 		return;
 	memcpy(&in, (const char *)buf + sizeof(h), MIN(len - sizeof(h), sizeof(in)));
 	s->offered = in.flags;
-	s->offered2 = in.flags & K_INIT_EXT ? in.flags2 : 0;
+	s->offered2 = in.flags & WIRE_INIT_EXT ? in.flags2 : 0;
 	atomic_store(&s->init_seen, true);
 }
 
-static void init_edit(struct session *s, struct kernel_init_out *out)
+static void init_edit(struct session *s, struct wire_init_out *out)
 {
-	out->flags |= (K_PARALLEL_DIROPS | K_HANDLE_KILLPRIV_V2) & s->offered;
-	if (s->offered & K_INIT_EXT) {
-		out->flags |= K_INIT_EXT;
-		out->flags2 |= (K2_DIRECT_IO_MMAP | (s->idmap ? K2_ALLOW_IDMAP : 0)) & s->offered2;
-		s->passing = s->passthrough && s->offered2 & K2_PASSTHROUGH;
+	out->flags |= (WIRE_PARALLEL_DIROPS | WIRE_HANDLE_KILLPRIV_V2) & s->offered;
+	if (s->offered & WIRE_INIT_EXT) {
+		out->flags |= WIRE_INIT_EXT;
+		out->flags2 |=
+			(WIRE2_DIRECT_IO_MMAP | (s->idmap ? WIRE2_ALLOW_IDMAP : 0)) & s->offered2;
+		s->passing = s->passthrough && s->offered2 & WIRE2_PASSTHROUGH;
 		if (s->passing) {
-			out->flags2 |= K2_PASSTHROUGH;
+			out->flags2 |= WIRE2_PASSTHROUGH;
 			out->max_stack_depth = STACK_DEPTH;
 		}
 	}
@@ -156,7 +134,7 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
 
 	if (atomic_load_explicit(&s->init_sent, memory_order_relaxed))
 		return writev(fd, iov, count);
-	if (count == 2 && iov[1].iov_len == sizeof(struct kernel_init_out))
+	if (count == 2 && iov[1].iov_len == sizeof(struct wire_init_out))
 		init_edit(s, iov[1].iov_base);
 	n = writev(fd, iov, count);
 	if (n > 0) {
@@ -207,7 +185,7 @@ static void flush_wait(struct session *s)
 	if (p.fd >= 0)
 		close(p.fd);
 	for (int ms = 0; ms < FLUSH_MS && !atomic_load(&s->stop); ms += FLUSH_STEP_MS) {
-		now = atomic_load_explicit(&s->counts[OPCODE_WRITE], memory_order_relaxed);
+		now = atomic_load_explicit(&s->counts[WIRE_WRITE], memory_order_relaxed);
 		if (now == seen && poll(&queue, 1, 0) == 0)
 			break;
 		seen = now;
@@ -343,14 +321,14 @@ bool session_will_idmap(void *userdata)
 {
 	const struct session *s = userdata;
 
-	return s->idmap && s->offered2 & K2_ALLOW_IDMAP;
+	return s->idmap && s->offered2 & WIRE2_ALLOW_IDMAP;
 }
 
 bool session_idmapped(const struct session *s)
 {
 	while (!atomic_load(&s->init_sent) && atomic_load(&s->running) > 0)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	return s->idmap && s->offered2 & K2_ALLOW_IDMAP;
+	return s->idmap && s->offered2 & WIRE2_ALLOW_IDMAP;
 }
 
 void session_counts(const struct session *s, uint64_t ret[static SESSION_OPCODES])

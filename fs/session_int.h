@@ -6,20 +6,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "fs/fuse_wire.h"
 #include "fs/session.h"
 
 /* Data of one request. */
 #define WRITE_MAX   (1024 * 1024)
 #define MAX_WORKERS 8
-
-struct kernel_in_header {
-	uint32_t len, opcode;
-	uint64_t unique, nodeid;
-	uint32_t uid, gid, pid;
-	uint16_t extlen, padding;
-};
-
-_Static_assert(sizeof(struct kernel_in_header) == 40, "kernel layout");
 
 struct session {
 	struct fuse_session *se;

@@ -37,18 +37,6 @@
 /* A request that moves more bytes is a long one. */
 #define LONG_BYTES 32768u
 
-/* The kernel's numbers (include/uapi/linux/fuse.h). */
-#define OPCODE_FORGET       2u
-#define OPCODE_READ         15u
-#define OPCODE_WRITE        16u
-#define OPCODE_RELEASE      18u
-#define OPCODE_RELEASEDIR   29u
-#define OPCODE_FSYNC        20u
-#define OPCODE_FSYNCDIR     30u
-#define OPCODE_BATCH_FORGET 42u
-#define OPCODE_FALLOCATE    43u
-#define OPCODE_LSEEK        46u
-
 static inline void cpu_pause(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -88,32 +76,26 @@ static void place_give(void *arg)
 	}
 }
 
-/* The start of READ and WRITE requests, after the header. */
-struct kernel_io_in {
-	uint64_t fh, offset;
-	uint32_t size;
-};
-
 /* Requests that move much data or wait for the disk. */
 static bool is_long(const struct fuse_buf *buf, uint32_t opcode)
 {
-	struct kernel_io_in io;
+	struct wire_read_in in;
 
-	if (opcode == OPCODE_WRITE)
+	if (opcode == WIRE_WRITE)
 		return buf->size > LONG_BYTES;
-	if (opcode == OPCODE_READ && buf->size >= sizeof(struct kernel_in_header) + sizeof(io)) {
-		memcpy(&io, (const char *)buf->mem + sizeof(struct kernel_in_header), sizeof(io));
-		return io.size > LONG_BYTES;
+	if (opcode == WIRE_READ && buf->size >= sizeof(in)) {
+		memcpy(&in, buf->mem, sizeof(in));
+		return in.size > LONG_BYTES;
 	}
-	return opcode == OPCODE_FSYNC || opcode == OPCODE_FSYNCDIR || opcode == OPCODE_FALLOCATE ||
-	       opcode == OPCODE_LSEEK;
+	return opcode == WIRE_FSYNC || opcode == WIRE_FSYNCDIR || opcode == WIRE_FALLOCATE ||
+	       opcode == WIRE_LSEEK;
 }
 
 /* Requests whose sender does not wait: they are short, and nobody is kept waiting. */
 static bool is_async(uint32_t opcode)
 {
-	return opcode == OPCODE_FORGET || opcode == OPCODE_BATCH_FORGET ||
-	       opcode == OPCODE_RELEASE || opcode == OPCODE_RELEASEDIR;
+	return opcode == WIRE_FORGET || opcode == WIRE_BATCH_FORGET || opcode == WIRE_RELEASE ||
+	       opcode == WIRE_RELEASEDIR;
 }
 
 /* A program that works on files sends its next request some microseconds after the last answer.
@@ -184,7 +166,7 @@ static void note_time(struct session *s, uint64_t begin, uint64_t end)
 static void serve_one(struct worker *w)
 {
 	struct session *s = w->s;
-	struct kernel_in_header h = { 0 };
+	struct wire_in_header h = { 0 };
 	uint64_t begin;
 
 	memcpy(&h, w->buf.mem, MIN(sizeof(h), w->buf.size));
