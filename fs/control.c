@@ -15,8 +15,9 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "config.h"
+#include "fs/arch.h"
 #include "fs/brake.h"
-#include "fs/data.h"
+#include "fs/control_int.h"
 #include "fs/fsd.h"
 #include "fs/msglog.h"
 #include "fs/out.h"
@@ -32,21 +33,6 @@
 
 #define PASSPHRASE_MAX 4096
 #define PASSPHRASE_MS  2000
-
-struct answer {
-	json_t *j;  /* object, "ok" set */
-	int fds[4]; /* sent along */
-	size_t nfds;
-	int owned; /* one of them that is closed after sending, or -1 */
-};
-
-/* A request in work, with the descriptors that came with it (the first only is ever used). */
-struct work {
-	struct fsd *d;
-	struct conn *c;
-	const struct request *req;
-	int fd; /* -1: none */
-};
 
 json_t *reply_ok(void)
 {
@@ -75,45 +61,14 @@ static int do_hello(struct work *w, struct answer *a, struct err *err)
 	return 0;
 }
 
-static json_t *settings_copy(const struct fsd *d)
+json_t *control_settings(const struct fsd *d)
 {
 	return json_deep_copy(volume_settings(d->vol));
 }
 
 static int do_show(struct work *w, struct answer *a, struct err *err)
 {
-	return json_object_set_new(a->j, "settings", settings_copy(w->d)) < 0 ? -ENOMEM : 0;
-}
-
-static struct data_source source_of(const json_t *row)
-{
-	const char *kind = json_string_value(json_object_get(row, "kind"));
-
-	return (struct data_source){
-		.name = json_string_value(json_object_get(row, "name")),
-		.source = json_string_value(json_object_get(row, "source")),
-		.is_file = kind && strcmp(kind, "file") == 0,
-	};
-}
-
-static json_t *dataset_rows(struct fsd *d)
-{
-	json_t *rows = json_deep_copy(json_object_get(volume_settings(d->vol), "datasets")), *row;
-	size_t i;
-
-	if (!rows)
-		return json_array();
-	json_array_foreach (rows, i, row) {
-		struct data_source s = source_of(row);
-
-		json_object_set_new(row, "reachable", json_boolean(data_reachable(&s)));
-	}
-	return rows;
-}
-
-static int do_dataset_list(struct work *w, struct answer *a, struct err *err)
-{
-	return json_object_set_new(a->j, "datasets", dataset_rows(w->d)) < 0 ? -ENOMEM : 0;
+	return json_object_set_new(a->j, "settings", control_settings(w->d)) < 0 ? -ENOMEM : 0;
 }
 
 static json_t *session_rows(struct fsd *d)
@@ -165,7 +120,7 @@ static int do_status(struct work *w, struct answer *a, struct err *err)
 	json_object_set_new(a->j, "quota", quota_row(d));
 	json_object_set_new(a->j, "sessions", session_rows(d));
 	json_object_set_new(a->j, "mounts", mounts);
-	json_object_set_new(a->j, "datasets", dataset_rows(d));
+	json_object_set_new(a->j, "datasets", control_dataset_rows(d));
 	json_object_set_new(a->j, "open_files", json_integer(out_open_files(d->out)));
 	json_object_set_new(a->j, "requests", mounts_requests(d));
 	json_object_set_new(a->j, "messages", msglog_last(d->log));
@@ -213,7 +168,7 @@ static int do_session(struct work *w, struct answer *a, struct err *err)
 		json_object_set_new(a->j, "volume_uid", json_integer(owner.uid));
 		json_object_set_new(a->j, "volume_gid", json_integer(owner.gid));
 	}
-	json_object_set_new(a->j, "settings", settings_copy(d));
+	json_object_set_new(a->j, "settings", control_settings(d));
 	if (!host) {
 		a->fds[0] = m->userns_fd;
 		a->fds[1] = m->mntns_fd;
@@ -248,7 +203,7 @@ static int counter_record(struct fsd *d, struct err *err)
 	return r < 0 ? err_set(err, r, "record the change in the store") : 0;
 }
 
-static int settings_put(struct fsd *d, const json_t *settings, struct err *err)
+int control_settings_put(struct fsd *d, const json_t *settings, struct err *err)
 {
 	int r = volume_edit(d->vol, settings, err);
 
@@ -258,8 +213,8 @@ static int settings_put(struct fsd *d, const json_t *settings, struct err *err)
 static int do_set(struct work *w, struct answer *a, struct err *err)
 {
 	struct fsd *d = w->d;
-	autojson json_t *s = settings_copy(d);
-	uint64_t bytes = 0, files = 0;
+	autojson json_t *s = control_settings(d);
+	uint64_t bytes = 0, files = 0, cache = ARCH_CACHE_DEFAULT;
 	const char *path;
 	json_t *value;
 	int r = 0;
@@ -269,145 +224,15 @@ static int do_set(struct work *w, struct answer *a, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	r = settings_put(d, s, err);
+	r = control_settings_put(d, s, err);
 	if (r < 0)
 		return r;
 	(void)json_get_u64(s, "quota.bytes", &bytes, NULL);
 	(void)json_get_u64(s, "quota.files", &files, NULL);
 	quota_set_limits(d->quota, bytes, files);
+	(void)json_get_u64(s, "quota.cache", &cache, NULL);
+	arch_cache_set_bytes(d->archives, cache);
 	return do_show(w, a, err);
-}
-
-int datasets_apply(struct fsd *d, struct err *err)
-{
-	const json_t *rows = json_object_get(volume_settings(d->vol), "datasets");
-	size_t n = json_array_size(rows);
-	autofree struct data_source *list = calloc(n + 1, sizeof(*list));
-	int r;
-
-	if (!list)
-		return err_set(err, -ENOMEM, "read the list of datasets");
-	for (size_t i = 0; i < n; i++)
-		list[i] = source_of(json_array_get(rows, i));
-	r = data_set_sources(d->data, list, n);
-	return r < 0 ? err_set(err, r, "read the list of datasets") : 0;
-}
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 &&
-	       (path[len] == '\0' || path[len] == '/' || strcmp(dir, "/") == 0);
-}
-
-/* Code inside reads every dataset: neither the store nor the keys to it may be among them. */
-static int source_allowed(struct fsd *d, const char *typed, const char *path, struct err *err)
-{
-	char identity[4096];
-
-	if (is_below(path, volume_path(d->vol)) || is_below(volume_path(d->vol), path))
-		return err_set(
-			err, -EINVAL,
-			"'%s' contains the workspace or is part of it: give a directory apart "
-			"from it.",
-			typed);
-	if (d->mounts.kind == MOUNTED_HOST &&
-	    (is_below(path, d->mounts.dir) || is_below(d->mounts.dir, path)))
-		return err_set(err, -EINVAL, "'%s' and the mount on '%s' contain one another.",
-			       typed, d->mounts.dir);
-	if (identity_default_path(identity, sizeof(identity), NULL) == 0) {
-		autofree char *real = realpath(identity, NULL);
-
-		if (real && is_below(real, path))
-			return err_set(
-				err, -EINVAL,
-				"'%s' contains your identity ('%s'): code inside could read the "
-				"keys; give a directory below it.",
-				typed, real);
-	}
-	return 0;
-}
-
-static int source_check(struct fsd *d, const char *typed, char **ret_path, bool *ret_is_file,
-			struct err *err)
-{
-	autofree char *path = NULL;
-	struct stat st;
-	int r;
-
-	if (typed[0] != '/')
-		return err_set(err, -EINVAL, "'%s' is not an absolute path.", typed);
-	path = realpath(typed, NULL);
-	if (!path || stat(path, &st) < 0)
-		return err_set(err, -errno, "dataset source '%s'", typed);
-	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL, "'%s' is neither a directory nor a file.", typed);
-	r = source_allowed(d, typed, path, err);
-	if (r < 0)
-		return r;
-	if (access(path, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK) < 0)
-		return err_set(err, -errno, "read dataset source '%s'", typed);
-	*ret_is_file = S_ISREG(st.st_mode);
-	*ret_path = take_ptr(path);
-	return 0;
-}
-
-static size_t dataset_find(const json_t *rows, const char *name)
-{
-	size_t i, n = json_array_size(rows);
-
-	for (i = 0; i < n; i++) {
-		const char *have =
-			json_string_value(json_object_get(json_array_get(rows, i), "name"));
-
-		if (have && strcmp(have, name) == 0)
-			break;
-	}
-	return i;
-}
-
-static int datasets_put(struct work *w, const json_t *settings, struct answer *a, struct err *err)
-{
-	int r = settings_put(w->d, settings, err);
-
-	if (r == 0)
-		r = datasets_apply(w->d, err);
-	return r < 0 ? r : do_dataset_list(w, a, err);
-}
-
-static int do_dataset_add(struct work *w, struct answer *a, struct err *err)
-{
-	autojson json_t *s = settings_copy(w->d);
-	json_t *rows = json_object_get(s, "datasets");
-	autofree char *path = NULL;
-	bool is_file = false;
-	int r;
-
-	if (dataset_find(rows, w->req->name) < json_array_size(rows))
-		return err_set(
-			err, -EEXIST,
-			"there is a dataset '%s' already: remove it first, or use another name.",
-			w->req->name);
-	r = source_check(w->d, w->req->source, &path, &is_file, err);
-	if (r < 0)
-		return r;
-	if (json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "name", w->req->name, "source",
-						  path, "kind", is_file ? "file" : "dir")) < 0)
-		return err_set(err, -EINVAL, "the path '%s' is not UTF-8.", path);
-	return datasets_put(w, s, a, err);
-}
-
-static int do_dataset_remove(struct work *w, struct answer *a, struct err *err)
-{
-	autojson json_t *s = settings_copy(w->d);
-	json_t *rows = json_object_get(s, "datasets");
-	size_t i = dataset_find(rows, w->req->name);
-
-	if (i >= json_array_size(rows))
-		return err_set(err, -ENOENT, "there is no dataset '%s'.", w->req->name);
-	json_array_remove(rows, i);
-	return datasets_put(w, s, a, err);
 }
 
 /* -- keys ----------------------------------------------------------------- */
@@ -530,9 +355,10 @@ static int (*const handlers[])(struct work *w, struct answer *a, struct err *err
 	[REQ_STATUS] = do_status,
 	[REQ_SHOW] = do_show,
 	[REQ_SET] = do_set,
-	[REQ_DATASET_ADD] = do_dataset_add,
-	[REQ_DATASET_REMOVE] = do_dataset_remove,
-	[REQ_DATASET_LIST] = do_dataset_list,
+	[REQ_DATASET_INDEX] = control_dataset_index,
+	[REQ_DATASET_ADD] = control_dataset_add,
+	[REQ_DATASET_REMOVE] = control_dataset_remove,
+	[REQ_DATASET_LIST] = control_dataset_list,
 	[REQ_KEY_LIST] = do_key_list,
 	[REQ_KEY_ADD] = do_key_add,
 	[REQ_KEY_REMOVE] = do_key_remove,

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
+#include "fs/arch.h"
+#include "fs/data_arch.h"
 #include "fs/data_int.h"
 
 #define MAX_DIR_FDS 256
@@ -28,7 +29,7 @@ static void sources_free(struct source *s, size_t n)
 	free(s);
 }
 
-int data_new(struct data **ret)
+int data_new(struct arch_cache *archives, struct data **ret)
 {
 	struct data *d = calloc(1, sizeof(*d));
 	int r;
@@ -40,6 +41,7 @@ int data_new(struct data **ret)
 		free(d);
 		return r;
 	}
+	d->archives = archives;
 	d->uid = geteuid();
 	d->gid = getegid();
 	*ret = d;
@@ -53,6 +55,16 @@ void data_free(struct data *d)
 	tree_free(d->tree);
 	sources_free(d->sources, d->nsources);
 	free(d);
+}
+
+void data_set_user(struct data *d, void *user)
+{
+	d->user = user;
+}
+
+void *data_user(const struct data *d)
+{
+	return d->user;
 }
 
 void data_set_owner(struct data *d, uid_t uid, gid_t gid)
@@ -76,6 +88,7 @@ void data_reset(struct data *d)
 	tree_free(d->tree);
 	d->tree = t;
 	d->has_own = false;
+	arch_forget_all(d->archives);
 }
 
 int data_set_sources(struct data *d, const struct data_source *s, size_t n)
@@ -84,8 +97,8 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 	size_t nold;
 
 	for (size_t i = 0; list && i < n; i++) {
-		list[i] = (struct source){ strdup(s[i].name), strdup(s[i].source), NULL,
-					   s[i].is_file };
+		list[i] =
+			(struct source){ strdup(s[i].name), strdup(s[i].source), NULL, s[i].what };
 		if (!list[i].name || !list[i].path) {
 			sources_free(list, n);
 			return -ENOMEM;
@@ -120,8 +133,9 @@ bool data_reachable(const struct data_source *s)
 	struct stat st;
 
 	return fd >= 0 && fstat(fd, &st) == 0 &&
-	       (s->is_file ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode)) &&
-	       faccessat(fd, "", s->is_file ? R_OK : R_OK | X_OK, AT_EACCESS | AT_EMPTY_PATH) == 0;
+	       (s->what == DATA_IS_DIR ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode)) &&
+	       faccessat(fd, "", s->what == DATA_IS_DIR ? R_OK | X_OK : R_OK,
+			 AT_EACCESS | AT_EMPTY_PATH) == 0;
 }
 
 bool data_has_below(struct data *d, const char *dir, char ret_name[static 64])
@@ -145,7 +159,7 @@ bool data_has_below(struct data *d, const char *dir, char ret_name[static 64])
 
 /* Copies of path and base of the dataset 'name'. tree->lock must not be held. */
 static int source_find(struct data *d, const char *name, char path[static PATH_MAX],
-		       bool *ret_is_file)
+		       enum data_what *ret_what)
 {
 	int r = -ENOENT;
 
@@ -156,7 +170,7 @@ static int source_find(struct data *d, const char *name, char path[static PATH_M
 		r = strlen(d->sources[i].path) < PATH_MAX ? 0 : -ENAMETOOLONG;
 		if (r == 0)
 			strcpy(path, d->sources[i].path);
-		*ret_is_file = d->sources[i].is_file;
+		*ret_what = d->sources[i].what;
 	}
 	pthread_mutex_unlock(&d->tree->lock);
 	return r;
@@ -227,7 +241,7 @@ static void keep_fd(struct data *d, struct node *n, int fd)
 		close(old);
 }
 
-static int same_inode(const struct node *n, const struct stat *st)
+int data_same_inode(const struct node *n, const struct stat *st)
 {
 	return n->ino == st->st_ino && n->told->dev == (uint32_t)st->st_dev &&
 			       n->type == (st->st_mode & S_IFMT)
@@ -241,12 +255,12 @@ static __attribute__((noinline)) int top_open(struct data *d, const char *name,
 					      enum data_kind *ret_kind)
 {
 	char path[PATH_MAX];
-	bool is_file = false;
-	int fd, r = source_find(d, name, path, &is_file);
+	enum data_what what = DATA_IS_DIR;
+	int fd, r = source_find(d, name, path, &what);
 
-	*ret_kind = is_file ? DATA_SOURCE_FILE : DATA_SOURCE_DIR;
-	if (r < 0 || is_file)
-		return r < 0 ? r : -EISDIR;
+	*ret_kind = what == DATA_IS_FILE ? DATA_SOURCE_FILE : DATA_SOURCE_DIR;
+	if (r < 0 || what != DATA_IS_DIR)
+		return r < 0 ? r : what == DATA_IS_FILE ? -EISDIR : -ESTALE;
 	fd = source_open(path, PATH_FLAGS | O_DIRECTORY);
 	return fd >= 0 || fd == -EACCES ? fd : -ENOENT;
 }
@@ -283,7 +297,7 @@ static int dir_open(struct data *d, struct node *n, enum data_kind *ret_kind, in
 	}
 	if (fd < 0)
 		return fd;
-	r = fstat(fd, &st) < 0 ? -errno : same_inode(n, &st);
+	r = fstat(fd, &st) < 0 ? -errno : data_same_inode(n, &st);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -320,15 +334,15 @@ int spot_get(struct data *d, struct node *n, struct spot *ret)
 	r = spot_dir(d, parent, &up, &ret->dirfd);
 	if (r == 0 && up == DATA_SOURCE_FILE) {
 		char path[PATH_MAX], name[256];
+		enum data_what what;
 		struct node *root;
-		bool is_file;
 
 		ret->kind = DATA_FILE;
 		r = node_up(d, parent, name, &root);
 		if (r == 0)
 			node_unref(d, root);
 		if (r == 0)
-			r = source_find(d, name, path, &is_file);
+			r = source_find(d, name, path, &what);
 		if (r == 0) {
 			*strrchr(path, '/') = '\0';
 			ret->dirfd = source_open(*path ? path : "/", PATH_FLAGS | O_DIRECTORY);
@@ -359,7 +373,7 @@ int data_adopt(struct data *d, struct node *parent, const char *name, const stru
 	e = dir_find(d->tree, parent, name, len);
 	if (!e)
 		e = dir_add(d->tree, parent, name, len, raw->st_ino, (uint8_t)IFTODT(raw->st_mode));
-	if (e && dentry_node(e) && same_inode(dentry_node(e), raw) == 0)
+	if (e && dentry_node(e) && data_same_inode(dentry_node(e), raw) == 0)
 		n = dentry_node(e);
 	if (e && !n) {
 		/* Another inode than before: the old node loses its name. */
@@ -383,25 +397,50 @@ int data_adopt(struct data *d, struct node *parent, const char *name, const stru
 static int lookup_source(struct data *d, const char *name, struct stat *raw, int *ret_fd)
 {
 	char path[PATH_MAX];
-	bool is_file;
-	int r = source_find(d, name, path, &is_file), fd;
+	enum data_what what;
+	int r = source_find(d, name, path, &what), fd;
 
-	if (r < 0)
-		return r;
+	if (r < 0 || what == DATA_IS_ARCHIVE)
+		return r < 0 ? r : -EXDEV;
 	fd = source_open(path, PATH_FLAGS);
 	if (fd < 0)
 		return fd == -EACCES ? fd : -ENOENT;
 	r = raw_stat(d, fd, "", raw);
-	if (r == 0 && (is_file ? !S_ISREG(raw->st_mode) : !S_ISDIR(raw->st_mode)))
+	if (r == 0 && (what == DATA_IS_FILE ? !S_ISREG(raw->st_mode) : !S_ISDIR(raw->st_mode)))
 		r = -ENOENT;
-	if (r == 0 && is_file)
+	if (r == 0 && what == DATA_IS_FILE)
 		data_show_made_up(d, name, raw);
-	if (r < 0 || is_file) {
+	if (r < 0 || what == DATA_IS_FILE) {
 		close(fd);
 		fd = -1;
 	}
 	*ret_fd = fd;
 	return r;
+}
+
+/* A dataset that is an archive, as it is now. */
+static int lookup_archive(struct data *d, const char *name, struct data_entry *ret)
+{
+	char path[PATH_MAX];
+	autoclose int fd = -1;
+	struct arch *a = NULL;
+	enum data_what what;
+	struct stat st;
+	int r = source_find(d, name, path, &what);
+
+	if (r < 0)
+		return r;
+	fd = source_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return fd == -EACCES ? fd : -ENOENT;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -ENOENT;
+	r = arch_get(d->archives, name, strrchr(path, '/') + 1, fd, true, &a, NULL, NULL);
+	if (r < 0)
+		return r == -EINPROGRESS ? r : -EIO; /* the log has the reason */
+	data_arch_top(d, a, ret);
+	arch_unref(a, 1);
+	return 0;
 }
 
 /* The one name in the made-up directory of a file dataset. */
@@ -410,13 +449,13 @@ static int lookup_file(struct data *d, struct node *dir, const char *name, struc
 {
 	char path[PATH_MAX], dataset[256];
 	struct node *root;
-	bool is_file;
+	enum data_what what;
 	int r = node_up(d, dir, dataset, &root);
 
 	if (r < 0)
 		return r;
 	node_unref(d, root);
-	r = source_find(d, dataset, path, &is_file);
+	r = source_find(d, dataset, path, &what);
 	if (r < 0 || strcmp(strrchr(path, '/') + 1, name) != 0)
 		return r < 0 ? r : -ENOENT;
 	*ret_fd = source_open(path, PATH_FLAGS);
@@ -432,14 +471,19 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 	struct node *dir, *n;
 	struct stat raw;
 	const char *sub = "";
-	int r = data_node(d, parent, &dir), dirfd = -1;
+	int r, dirfd = -1;
 
+	if (data_arch_owns(parent))
+		return data_arch_lookup(d, parent, name, ret);
+	r = data_node(d, parent, &dir);
 	if (r == 0)
 		r = strlen(name) > 255 ? -ENAMETOOLONG : spot_dir(d, dir, &kind, &dirfd);
 	if (r < 0)
 		return r;
 	if (kind == DATA_ROOT) {
 		r = lookup_source(d, name, &raw, &fd);
+		if (r == -EXDEV)
+			return lookup_archive(d, name, ret);
 	} else if (kind == DATA_SOURCE_FILE) {
 		r = lookup_file(d, dir, name, &raw, &fd);
 	} else {
@@ -463,6 +507,10 @@ void data_forget(struct data *d, uint64_t nodeid, uint64_t nlookup)
 {
 	struct node *n;
 
+	if (data_arch_owns(nodeid)) {
+		data_arch_forget(d, nodeid, nlookup);
+		return;
+	}
 	pthread_mutex_lock(&d->tree->lock);
 	n = tree_by_id(d->tree, nodeid);
 	if (n)
@@ -475,8 +523,11 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 	struct spot s;
 	struct node *n;
 	struct stat raw;
-	int r = data_node(d, nodeid, &n);
+	int r;
 
+	if (data_arch_owns(nodeid))
+		return data_arch_getattr(d, nodeid, ret);
+	r = data_node(d, nodeid, &n);
 	if (r == 0)
 		r = spot_get(d, n, &s);
 	if (r < 0)
@@ -488,7 +539,7 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 	} else {
 		r = raw_stat(d, s.dirfd, s.name, &raw);
 		if (r == 0)
-			r = same_inode(n, &raw);
+			r = data_same_inode(n, &raw);
 		if (r == 0)
 			data_show(d, s.dirfd, s.name, &raw, ret);
 	}
@@ -501,8 +552,11 @@ int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size)
 	struct spot s;
 	struct node *n;
 	ssize_t len;
-	int r = data_node(d, nodeid, &n);
+	int r;
 
+	if (data_arch_owns(nodeid))
+		return data_arch_readlink(d, nodeid, buf, size);
+	r = data_node(d, nodeid, &n);
 	if (r == 0)
 		r = S_ISLNK(n->type) ? spot_get(d, n, &s) : -EINVAL;
 	if (r < 0)
@@ -513,70 +567,4 @@ int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size)
 		buf[len] = '\0';
 	spot_put(&s);
 	return r;
-}
-
-static bool same_content(const struct stat *a, const struct stat *b)
-{
-	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/* Is the content still what was seen last?  What it is now is remembered. */
-static bool note_content(struct node *n, const struct stat *st)
-{
-	struct stat known;
-	bool same;
-
-	mutex_lock(&n->mu);
-	node_told(n, &known);
-	same = same_content(&known, st);
-	/* Not all of it: which inode it is never changes and is read without the lock. */
-	n->told->size = (uint64_t)st->st_size;
-	n->told->mtime = st->st_mtim.tv_sec;
-	n->told->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
-	n->told->ctime = st->st_ctim.tv_sec;
-	n->told->ctime_ns = (uint32_t)st->st_ctim.tv_nsec;
-	mutex_unlock(&n->mu);
-	return same;
-}
-
-ssize_t data_read(struct data *d, uint64_t nodeid, int fd, void *buf, size_t size, uint64_t off,
-		  bool *ret_changed)
-{
-	ssize_t n = fd_pread_full(fd, buf, size, off);
-	struct node *node;
-	struct stat st;
-
-	*ret_changed =
-		data_node(d, nodeid, &node) == 0 && fstat(fd, &st) == 0 && !note_content(node, &st);
-	return n;
-}
-
-int data_open(struct data *d, uint64_t nodeid, int flags, int *ret_fd, bool *ret_keep)
-{
-	autoclose int fd = -1;
-	struct spot s;
-	struct node *n;
-	struct stat st;
-	int r = data_node(d, nodeid, &n);
-
-	if (r < 0)
-		return r;
-	if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_CREAT))
-		return -EROFS;
-	if (!S_ISREG(n->type))
-		return -EACCES;
-	r = spot_get(d, n, &s);
-	if (r < 0)
-		return r;
-	fd = openat(s.dirfd, s.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	r = fd < 0 ? -errno : fstat(fd, &st) < 0 ? -errno : same_inode(n, &st);
-	spot_put(&s);
-	if (r < 0)
-		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
-	*ret_keep = note_content(n, &st);
-	*ret_fd = take_fd(&fd);
-	return 0;
 }

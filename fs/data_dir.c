@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "fs/arch.h"
+#include "fs/data_arch.h"
 #include "fs/data_int.h"
 
 struct linux_dirent64 {
@@ -27,6 +29,8 @@ struct data_dir {
 	dev_t dev;
 	char **made_up; /* names of a made-up one */
 	size_t nmade_up;
+	struct arch *arch; /* of an archive, referenced */
+	uint32_t inode, shown;
 	uint64_t off;   /* of the next entry */
 	char name[256]; /* shown last */
 	long have, at;  /* bytes of buf: filled, consumed */
@@ -66,29 +70,39 @@ static int made_up_file(struct data_dir *dir)
 	return 0;
 }
 
+static int host_opendir(struct data_dir *dir, uint64_t nodeid)
+{
+	autoclose int path_fd = -1;
+	struct stat st;
+	int r = data_node(dir->d, nodeid, &dir->n);
+
+	if (r == 0)
+		r = spot_dir(dir->d, dir->n, &dir->kind, &path_fd);
+	if (r < 0)
+		return r;
+	if (dir->kind == DATA_ROOT)
+		return made_up_root(dir);
+	if (dir->kind == DATA_SOURCE_FILE)
+		return made_up_file(dir);
+	dir->fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->fd < 0 || fstat(dir->fd, &st) < 0)
+		return -errno;
+	dir->dev = st.st_dev;
+	return 0;
+}
+
 int data_opendir(struct data *d, uint64_t nodeid, struct data_dir **ret)
 {
 	struct data_dir *dir = calloc(1, sizeof(*dir));
-	autoclose int path_fd = -1;
-	struct stat st;
 	int r;
 
 	if (!dir)
 		return -ENOMEM;
 	dir->d = d;
 	dir->fd = -1;
-	r = data_node(d, nodeid, &dir->n);
-	if (r == 0)
-		r = spot_dir(d, dir->n, &dir->kind, &path_fd);
-	if (r == 0 && dir->kind == DATA_ROOT)
-		r = made_up_root(dir);
-	else if (r == 0 && dir->kind == DATA_SOURCE_FILE)
-		r = made_up_file(dir);
-	else if (r == 0) {
-		dir->fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = dir->fd < 0 || fstat(dir->fd, &st) < 0 ? -errno : 0;
-		dir->dev = r == 0 ? st.st_dev : 0;
-	}
+	dir->inode = (uint32_t)nodeid;
+	r = data_arch_owns(nodeid) ? data_arch_opendir(d, nodeid, &dir->arch)
+				   : host_opendir(dir, nodeid);
 	if (r < 0) {
 		data_closedir(dir);
 		return r;
@@ -106,6 +120,7 @@ void data_closedir(struct data_dir *dir)
 	free(dir->made_up);
 	if (dir->fd >= 0)
 		close(dir->fd);
+	arch_unref(dir->arch, 1);
 	free(dir);
 }
 
@@ -142,6 +157,13 @@ bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
 {
 	const struct linux_dirent64 *e;
 
+	if (dir->arch) {
+		if (!data_arch_readdir(dir->arch, dir->inode, dir->off, dir->name, &dir->shown,
+				       ret))
+			return false;
+		dir->off = ret->next_off;
+		return true;
+	}
 	if (dir->fd < 0) {
 		if (!next_made_up(dir, ret))
 			return false;
@@ -169,12 +191,21 @@ bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
 	return true;
 }
 
+bool data_dir_is_fixed(const struct data_dir *dir)
+{
+	return dir->arch;
+}
+
 int data_dir_entry(struct data_dir *dir, struct data_entry *ret)
 {
 	struct stat raw;
 	struct node *n;
 	int r;
 
+	if (dir->arch) {
+		data_arch_entry(dir->d, dir->arch, dir->shown, ret);
+		return 0;
+	}
 	if (dir->fd < 0)
 		return data_lookup(dir->d, dir->n->nodeid, dir->name, ret);
 	r = raw_stat(dir->d, dir->fd, dir->name, &raw);

@@ -9,10 +9,12 @@
 struct source {
 	char *name, *path;
 	const char *base; /* last component of 'path' */
-	bool is_file;
+	enum data_what what;
 };
 
 struct data {
+	struct arch_cache *archives;
+	void *user;
 	struct tree *tree; /* its lock guards 'sources' and 'devices' too */
 	struct source *sources;
 	size_t nsources;
@@ -31,6 +33,15 @@ enum data_kind {
 	DATA_SOURCE_FILE, /* the made-up directory around a single file */
 	DATA_FILE,        /* that single file */
 	DATA_BELOW,       /* whatever is inside a directory dataset */
+};
+
+/* An open file: of the host, or of an archive. */
+struct data_file {
+	struct data *d;
+	uint64_t nodeid;
+	int fd;            /* -1: */
+	struct arch *arch; /* referenced and in use */
+	uint32_t inode;
 };
 
 /* Where a node is reached: a descriptor of its parent and its name there, or of the source. */
@@ -57,3 +68,5 @@ uint64_t data_ino(struct data *d, dev_t dev, uint64_t ino);
 int data_adopt(struct data *d, struct node *parent, const char *name, const struct stat *raw,
 	       struct node **ret);
 int data_node(struct data *d, uint64_t nodeid, struct node **ret);
+/* 0, or -ESTALE: another inode than the node's. */
+int data_same_inode(const struct node *n, const struct stat *st);

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "fs/mounter.h"
 
+struct arch_cache;
 struct brake;
 struct data;
 struct err;
@@ -55,6 +56,7 @@ struct fsd {
 	struct quota *quota;
 	struct store *store;
 	struct out *out;
+	struct arch_cache *archives;
 	struct data *data;
 	struct msglog *log;
 	struct mounts mounts;

@@ -8,24 +8,40 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "fs/data.h"
 #include "fs/fuse_wire.h"
 #include "fs/ops_reply.h"
+#include "fs/ops_wait.h"
 #include "fs/passthrough.h"
 
 /* The host may change its directories. */
 #define TIMEOUT          10.0
 #define NEGATIVE_TIMEOUT 1.0
+/* What is inside an archive never changes: another archive has other inodes. */
+#define FIXED_TIMEOUT 86400.0
 
 static struct data *layer(fuse_req_t req)
 {
 	return req_layer(req);
 }
 
+static struct wait *waits(fuse_req_t req)
+{
+	return data_user(layer(req));
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	session_configure(conn, false, true);
+	data_set_user(session_layer(userdata), wait_new());
+}
+
+static void op_destroy(void *userdata)
+{
+	struct data *d = session_layer(userdata);
+
+	wait_free(data_user(d));
+	data_set_user(d, NULL);
 }
 
 static struct fuse_entry_param entry_param(const struct data_entry *e)
@@ -33,25 +49,45 @@ static struct fuse_entry_param entry_param(const struct data_entry *e)
 	return (struct fuse_entry_param){
 		.ino = e->nodeid,
 		.attr = e->st,
-		.attr_timeout = TIMEOUT,
+		.attr_timeout = data_is_fixed(e->nodeid) ? FIXED_TIMEOUT : TIMEOUT,
 		.entry_timeout = TIMEOUT,
 	};
 }
 
-static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+static bool lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param p = { .entry_timeout = NEGATIVE_TIMEOUT };
 	struct data_entry e;
 	int r = data_lookup(layer(req), parent, name, &e);
 
+	if (r == -EINPROGRESS)
+		return false;
 	if (r < 0 && r != -ENOENT) {
 		reply_code(req, r);
-		return;
+		return true;
 	}
 	if (r == 0)
 		p = entry_param(&e);
+	if (data_is_fixed(parent))
+		p.entry_timeout = FIXED_TIMEOUT;
 	if (fuse_reply_entry(req, &p) == -ENOENT && r == 0)
 		data_forget(layer(req), e.nodeid, 1);
+	return true;
+}
+
+static bool lookup_again(struct waiting *w)
+{
+	return lookup(w->req, w->ino, w->name);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct waiting w = { .req = req, .ino = parent, .serve = lookup_again };
+
+	if (lookup(req, parent, name))
+		return;
+	strncpy(w.name, name, sizeof(w.name) - 1);
+	wait_add(waits(req), &w);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
@@ -75,7 +111,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	if (r < 0)
 		reply_code(req, r);
 	else
-		fuse_reply_attr(req, &st, TIMEOUT);
+		fuse_reply_attr(req, &st, data_is_fixed(ino) ? FIXED_TIMEOUT : TIMEOUT);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -89,13 +125,18 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
-static void file_close(void *userdata, fuse_ino_t ino, int fd)
+static struct data_file *file(uint64_t fh)
+{
+	return (struct data_file *)(uintptr_t)fh;
+}
+
+static void file_close(void *userdata, fuse_ino_t ino, struct data_file *f)
 {
 	struct passthrough *pass = session_passthrough(userdata);
 
-	if (pass)
+	if (pass && data_fd(f) >= 0)
 		passthrough_close(pass, ino);
-	close(fd);
+	data_close(f);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -103,62 +144,79 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	void *userdata = fuse_req_userdata(req);
 	struct passthrough *pass = session_passthrough(userdata);
 	struct wire_open_out reply = { 0 }; /* libfuse 3.14 has no backing id */
+	struct data_file *f = NULL;
 	bool keep;
-	int fd = -1, r = data_open(layer(req), ino, fi->flags, &fd, &keep);
+	int r = data_open(layer(req), ino, fi->flags, &f, &keep);
 
-	if (r == 0 && pass)
-		r = passthrough_open(pass, ino, fd, &reply.backing_id);
+	if (r == 0 && pass && data_fd(f) >= 0)
+		r = passthrough_open(pass, ino, data_fd(f), &reply.backing_id);
 	if (r < 0) {
-		if (fd >= 0)
-			close(fd);
+		data_close(f);
 		reply_code(req, r);
 		return;
 	}
-	reply.fh = (uint64_t)fd;
+	reply.fh = (uintptr_t)f;
 	reply.flags = WIRE_FOPEN_NOFLUSH;
 	if (reply.backing_id)
 		reply.flags |= WIRE_FOPEN_PASSTHROUGH;
 	else if (keep)
 		reply.flags |= WIRE_FOPEN_KEEP_CACHE;
 	if (fuse_reply_buf(req, (const char *)&reply, sizeof(reply)) == -ENOENT)
-		file_close(userdata, ino, fd);
+		file_close(userdata, ino, f);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	file_close(fuse_req_userdata(req), ino, (int)fi->fh);
+	file_close(fuse_req_userdata(req), ino, file(fi->fh));
 	reply_code(req, 0);
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi)
+static bool read_some(struct waiting *w)
 {
-	void *userdata = fuse_req_userdata(req);
+	void *userdata = fuse_req_userdata(w->req);
 	char *buf = reply_buffer();
 	bool changed = false;
 	ssize_t n = -ENOMEM;
 
 	if (buf)
-		n = data_read(layer(req), ino, (int)fi->fh, buf, size < READ_MAX ? size : READ_MAX,
-			      (uint64_t)off, &changed);
+		n = data_read(file(w->fh), buf, w->size, w->off, &changed);
+	if (n == -EINPROGRESS)
+		return false;
 	if (n < 0)
-		reply_code(req, (int)n);
+		reply_code(w->req, (int)n);
 	else
-		fuse_reply_buf(req, buf, (size_t)n);
+		fuse_reply_buf(w->req, buf, (size_t)n);
 	/* The next read then asks for attributes, sees the new time and drops the old pages: nobody
 	 * reads a page of before beside one of now for longer than that. */
 	if (changed)
-		session_forget_attr(userdata, ino);
+		session_forget_attr(userdata, w->ino);
+	return true;
 }
 
-/* A reader of holes must see the host's. */
+/* The kernel keeps the file open until its reads have their replies. */
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	struct waiting w = {
+		.req = req,
+		.ino = ino,
+		.fh = fi->fh,
+		.off = (uint64_t)off,
+		.size = size < READ_MAX ? size : READ_MAX,
+		.serve = read_some,
+	};
+
+	if (!read_some(&w))
+		wait_add(waits(req), &w);
+}
+
 static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		     struct fuse_file_info *fi)
 {
-	off_t r = lseek((int)fi->fh, off, whence);
+	off_t r = data_seek(file(fi->fh), off, whence);
 
 	if (r < 0)
-		reply_code(req, -errno);
+		reply_code(req, (int)r);
 	else
 		fuse_reply_lseek(req, r);
 }
@@ -205,6 +263,8 @@ static size_t add(fuse_req_t req, char *buf, size_t room, struct data_dir *dir,
 		return room + 1;
 	if (!is_dot(d->name) && data_dir_entry(dir, &e) == 0)
 		p = entry_param(&e);
+	if (!is_dot(d->name) && data_dir_is_fixed(dir))
+		p.entry_timeout = FIXED_TIMEOUT;
 	return fuse_add_direntry_plus(req, buf, room, d->name, &p, (off_t)d->next_off);
 }
 
@@ -253,6 +313,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 
 const struct fuse_lowlevel_ops ops_data = {
 	.init = op_init,
+	.destroy = op_destroy,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,

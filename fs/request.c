@@ -25,6 +25,7 @@ static const struct row {
 	{ "show", REQ_SHOW, false, { 0 } },
 	{ "set", REQ_SET, true, { FIELD(changes) } },
 	{ "dataset-add", REQ_DATASET_ADD, true, { FIELD(name), FIELD(source) } },
+	{ "dataset-index", REQ_DATASET_INDEX, true, { FIELD(name), FIELD(source) } },
 	{ "dataset-remove", REQ_DATASET_REMOVE, true, { FIELD(name) } },
 	{ "dataset-list", REQ_DATASET_LIST, false, { 0 } },
 	{ "key-list", REQ_KEY_LIST, false, { 0 } },
@@ -39,7 +40,7 @@ static const struct {
 } keys[] = {
 	{ "run", FIELD(run) },   { "dir", FIELD(dir) },       { "name", FIELD(name) },
 	{ "type", FIELD(type) }, { "source", FIELD(source) }, { "public", FIELD(public) },
-	{ "slot", FIELD(slot) },
+	{ "slot", FIELD(slot) }, { "kind", FIELD(kind) },
 };
 
 static const char **string_field(struct request *r, size_t field)

@@ -15,6 +15,7 @@ enum request_op {
 	REQ_STATUS,
 	REQ_SHOW,
 	REQ_SET,
+	REQ_DATASET_INDEX,
 	REQ_DATASET_ADD,
 	REQ_DATASET_REMOVE,
 	REQ_DATASET_LIST,
@@ -31,7 +32,7 @@ struct request {
 	bool edits;   /* needs a volume that may be written */
 	json_t *json; /* owner of the strings below */
 	/* Present when the operation has them, else NULL. */
-	const char *run, *dir, *name, *source, *type, *public, *slot;
+	const char *run, *dir, *name, *source, *kind, *type, *public, *slot;
 	const json_t *changes; /* object */
 };
 

@@ -24,6 +24,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "fs/arch.h"
 #include "fs/data.h"
 #include "fs/fsd.h"
 #include "fs/msglog.h"
@@ -94,11 +95,20 @@ static int open_layers(struct fsd *d, struct err *err)
 		.log = msglog_add,
 		.log_ctx = d->log,
 	};
+	struct arch_cache_params ap = {
+		.wsfd = volume_dirfd(d->vol),
+		.log = msglog_add,
+		.log_ctx = d->log,
+	};
 	int r = out_new(&op, &d->out, err);
 
 	if (r < 0)
 		return r;
-	r = data_new(&d->data);
+	ap.bytes = ARCH_CACHE_DEFAULT;
+	(void)json_get_u64(volume_settings(d->vol), "quota.cache", &ap.bytes, NULL);
+	r = arch_cache_new(&ap, &d->archives);
+	if (r == 0)
+		r = data_new(d->archives, &d->data);
 	if (r < 0)
 		return err_set(err, r, "open the datasets");
 	return datasets_apply(d, err);
@@ -345,6 +355,7 @@ static int close_all(struct fsd *d, struct err *err)
 		conn_close(d, d->conns);
 	out_free(d->out);
 	data_free(d->data);
+	arch_cache_free(d->archives);
 	if (d->store)
 		r = store_close(d->store, err);
 	quota_free(d->quota);

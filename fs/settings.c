@@ -187,8 +187,9 @@ static int check_dataset(const json_t *list, size_t at, struct err *err)
 		return err_set(err, -EINVAL,
 			       "'%ssource' must be an absolute path without '.', '..' or '//'.",
 			       where);
-	if (strcmp(kind, "dir") != 0 && strcmp(kind, "file") != 0)
-		return err_set(err, -EINVAL, "'%skind' must be \"dir\" or \"file\".", where);
+	if (strcmp(kind, "dir") != 0 && strcmp(kind, "file") != 0 && strcmp(kind, "archive") != 0)
+		return err_set(err, -EINVAL, "'%skind' must be \"dir\", \"file\" or \"archive\".",
+			       where);
 	for (size_t i = 0; i < at; i++)
 		if (json_get_str(json_array_get(list, i), "name", &other, NULL) == 0 &&
 		    strcmp(name, other) == 0)
@@ -254,7 +255,7 @@ static int check_fixed(const json_t *s, struct err *err)
 	return 0;
 }
 
-/* 'strict' may be missing: workspaces were made before it was known. */
+/* 'strict' and 'cache' may be missing: workspaces were made before they were known. */
 static int check_quota(const json_t *quota, struct err *err)
 {
 	const json_t *strict = json_object_get(quota, "strict");
@@ -264,8 +265,12 @@ static int check_quota(const json_t *quota, struct err *err)
 
 	if (strict && !json_is_boolean(strict))
 		return err_set(err, -EINVAL, "'quota.strict' must be true or false.");
-	if (json_is_object(rest))
+	if (json_object_get(quota, "cache") && json_get_u64(quota, "cache", &n, err) < 0)
+		return -EINVAL;
+	if (json_is_object(rest)) {
 		json_object_del(rest, "strict");
+		json_object_del(rest, "cache");
+	}
 	r = check_keys(rest, "quota.", quota_keys, ARRAY_LEN(quota_keys), err);
 	for (size_t i = 0; i < ARRAY_LEN(quota_keys) && r == 0; i++)
 		r = json_get_u64(quota, quota_keys[i], &n, err);
@@ -296,16 +301,16 @@ static int set_quota(json_t *s, const char *path, const char *key, const json_t 
 {
 	json_t *quota = json_object_get(s, "quota");
 	const char *text = json_string_value(value);
+	bool is_size = strcmp(key, "files") != 0;
 	uint64_t n = 0;
 	int r;
 
 	if (json_is_integer(value) && json_integer_value(value) >= 0)
 		n = (uint64_t)json_integer_value(value);
-	else if (!text ||
-		 (strcmp(text, "none") != 0 &&
-		  (strcmp(key, "bytes") == 0 ? parse_size(text, &n) : parse_u64(text, &n)) < 0))
+	else if (!text || (strcmp(text, "none") != 0 &&
+			   (is_size ? parse_size(text, &n) : parse_u64(text, &n)) < 0))
 		return err_set(err, -EINVAL, "'%s' must be %s, or none.", path,
-			       strcmp(key, "bytes") == 0 ? "a size such as 10G" : "a whole number");
+			       is_size ? "a size such as 10G" : "a whole number");
 	if (n > INT64_MAX)
 		return err_set(err, -EINVAL, "'%s' is too large.", path);
 	r = json_object_set_new(quota, key, json_integer((json_int_t)n));
@@ -345,7 +350,8 @@ int settings_set(json_t *s, const char *path, const json_t *value, struct err *e
 {
 	const struct limit *l;
 
-	if (strcmp(path, "quota.bytes") == 0 || strcmp(path, "quota.files") == 0)
+	if (strcmp(path, "quota.bytes") == 0 || strcmp(path, "quota.files") == 0 ||
+	    strcmp(path, "quota.cache") == 0)
 		return set_quota(s, path, path + strlen("quota."), value, err);
 	if (strcmp(path, "quota.strict") == 0)
 		return set_strict(s, value, err);

@@ -10,7 +10,7 @@ set -eu
 LC_ALL=C.UTF-8
 export LC_ALL
 
-packages='gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev libjansson-dev libsodium-dev
+packages='gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev libjansson-dev libsodium-dev libarchive-dev
 libseccomp-dev python3-sklearn python3-pandas python3-matplotlib'
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then

@@ -2,6 +2,8 @@
  * keys and reads foreign bytes. */
 #pragma once
 
+#include <stdint.h>
+
 struct err;
 
 enum confine_profile {
@@ -18,3 +20,9 @@ enum confine_profile {
  * make the process undumpable (its /proc files become root's, nobody may trace it) and forbid core
  * dumps, also through a core_pattern pipe.  0 or -errno with a sentence; the process should end. */
 int confine_self(enum confine_profile profile, struct err *err);
+
+/* For a process that has only just been executed and does nothing but parse foreign bytes: no
+ * capability, no new file, no more than 'memory' bytes and 'cpu_s' seconds of processor, no file
+ * written (a pipe can be), none opened (a filter that kills), unreadable, no core.  'keep' of its
+ * descriptors, from 0 up, stay; all others are closed. For good. */
+int confine_parser(unsigned keep, uint64_t memory, uint64_t cpu_s, struct err *err);

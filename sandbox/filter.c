@@ -18,6 +18,7 @@ PROGRAM(filter_allow);
 PROGRAM(filter_deny);
 PROGRAM(filter_init);
 PROGRAM(filter_daemon);
+PROGRAM(filter_parser);
 
 int filter_load(const struct filter_program *p, struct err *err)
 {

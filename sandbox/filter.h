@@ -21,6 +21,8 @@ extern const struct filter_program filter_allow, filter_deny;
 extern const struct filter_program filter_init;
 /* For our own daemons, see confine.h. */
 extern const struct filter_program filter_daemon;
+/* For a process that only parses foreign bytes, see confine.h; anything else kills it. */
+extern const struct filter_program filter_parser;
 
 /* Load one into the calling thread, for good.  Needs no_new_privs, or CAP_SYS_ADMIN in the caller's
  * user namespace. */

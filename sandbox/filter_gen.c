@@ -26,5 +26,6 @@ int main(void)
 	print("filter_deny", &set.deny);
 	print("filter_init", &set.init);
 	print("filter_daemon", &set.daemon);
+	print("filter_parser", &set.parser);
 	return 0;
 }

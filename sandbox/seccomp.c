@@ -276,6 +276,18 @@ static int build_init(struct seccomp_program *ret)
 	return r < 0 ? r : export(ctx, 0, ret);
 }
 
+static int build_parser(struct seccomp_program *ret)
+{
+	autoctx scmp_filter_ctx ctx = NULL;
+	int r = new_ctx(SCMP_ACT_KILL_PROCESS, &ctx);
+
+	if (r == 0)
+		r = add_rows(ctx, seccomp_parser_allowed, NULL);
+	for (const struct seccomp_row *row = seccomp_parser_refused; row->names && r == 0; row++)
+		r = add_calls(ctx, SCMP_ACT_ERRNO(EPERM), row->names, NULL);
+	return r < 0 ? r : export(ctx, 0, ret);
+}
+
 int seccomp_build_set(struct seccomp_set *ret, struct err *err)
 {
 	int r = build_allow(&ret->allow);
@@ -286,5 +298,7 @@ int seccomp_build_set(struct seccomp_set *ret, struct err *err)
 		r = build_init(&ret->init);
 	if (r == 0)
 		r = build_daemon(&ret->daemon);
+	if (r == 0)
+		r = build_parser(&ret->parser);
 	return r < 0 ? err_set(err, r, "build the system call filter") : 0;
 }

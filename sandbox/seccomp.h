@@ -15,7 +15,7 @@ struct seccomp_program {
 };
 
 struct seccomp_set {
-	struct seccomp_program allow, deny, init, daemon;
+	struct seccomp_program allow, deny, init, daemon, parser;
 };
 
 /* Build all for the machine this runs on. Pure: nothing is loaded. */
@@ -30,6 +30,8 @@ extern const struct seccomp_row seccomp_allowed[];
 extern const struct seccomp_row seccomp_refused[]; /* knowingly left out of it */
 extern const struct seccomp_row seccomp_init_allowed[];
 extern const struct seccomp_row seccomp_daemon_refused[];
+extern const struct seccomp_row seccomp_parser_allowed[];
+extern const struct seccomp_row seccomp_parser_refused[]; /* an error; all others kill */
 
 /* The next name of a row: copied to 'name', *cursor moves behind it. -ENOENT at the end. */
 int seccomp_next_name(const char **cursor, char name[static 48]);

@@ -142,3 +142,26 @@ const struct seccomp_row seccomp_daemon_refused[] = {
 	{ "fanotify_init fanotify_mark lookup_dcookie vmsplice", "never used by a file system" },
 	{ NULL, NULL },
 };
+
+const struct seccomp_row seccomp_parser_allowed[] = {
+	{ "read pread64 readv preadv lseek _llseek write writev close",
+	  "the two descriptors that it has" },
+	{ "fstat fstat64 newfstatat fstatat64 statx",
+	  "the size of what it reads: the C library asks so; of other files it could learn no more "
+	  "than that" },
+	{ "brk mmap mmap2 munmap mremap mprotect madvise", "memory, bounded by a limit" },
+	{ "futex futex_time64 sched_yield restart_syscall", "the locks of the C library" },
+	{ "clock_gettime clock_gettime64 gettimeofday time getpid gettid getrandom sysinfo uname "
+	  "getrusage getrlimit ugetrlimit prlimit64 sched_getaffinity",
+	  "what libraries ask of the machine; its limits are at their lowest already" },
+	{ "rt_sigreturn rt_sigprocmask rt_sigaction tgkill exit exit_group", "the end" },
+	{ NULL, NULL },
+};
+
+const struct seccomp_row seccomp_parser_refused[] = {
+	{ "open openat openat2 stat stat64 lstat lstat64 access "
+	  "faccessat faccessat2 readlink readlinkat getuid geteuid getgid getegid getuid32 "
+	  "geteuid32 getgid32 getegid32 ioctl fcntl fcntl64 umask",
+	  "libraries look for their tables and for who they are, and can do without" },
+	{ NULL, NULL },
+};

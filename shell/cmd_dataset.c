@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,9 +16,43 @@
 
 static const struct opt dataset_table[] = { CTL_OPT_JSON, CTL_OPT_KEYS, CTL_OPT_END };
 
+struct add_opts {
+	struct ctl_common common;
+	const char *as;
+};
+
+static const char *const as_words[] = { "auto", "file", "archive", NULL };
+
+static const struct opt add_table[] = {
+	{ "as", 'a', OPT_ENUM, offsetof(struct add_opts, as), "KIND", "auto",
+	  .help = "What a SOURCE that is a file is shown as: 'archive' what is in it, 'file' "
+		  "itself; "
+		  "'auto' goes by its content.",
+	  .choices = as_words },
+	CTL_OPT_JSON,
+	CTL_OPT_KEYS,
+	CTL_OPT_END,
+};
+
+/* Size and files are known of archives: nobody has to walk over them. */
+static void print_sizes(struct out_table *t, const json_t *d)
+{
+	char size[24];
+
+	if (!json_object_get(d, "files")) {
+		out_cell(t, "-");
+		out_cell(t, "-");
+		return;
+	}
+	format_size(ctl_u64(d, "bytes"), size);
+	out_cell(t, "%s", size);
+	out_cell(t, "%llu", (unsigned long long)ctl_u64(d, "files"));
+}
+
 static int print_datasets(const struct ctl_common *o, json_t *reply)
 {
-	static const char *const heads[] = { "NAME", "KIND", "SOURCE", "STATE", NULL };
+	static const char *const heads[] = { "NAME",   "KIND",  "SIZE", "FILES",
+					     "SOURCE", "STATE", NULL };
 	json_t *list = json_object_get(reply, "datasets"), *d;
 	struct out_table *t;
 	size_t i;
@@ -36,6 +72,7 @@ static int print_datasets(const struct ctl_common *o, json_t *reply)
 		(void)json_get_bool(d, "reachable", &reachable, NULL);
 		out_cell(t, "%s", ctl_str(d, "name"));
 		out_cell(t, "%s", ctl_str(d, "kind"));
+		print_sizes(t, d);
 		out_cell(t, "%s", ctl_str(d, "source"));
 		out_cell(t, "%s", reachable ? "ok" : "not reachable");
 	}
@@ -65,11 +102,121 @@ static int resolve_source(const char *source, char **ret, struct err *err)
 	return 0;
 }
 
+/* -- the first indexing ---------------------------------------------------- */
+
+#define ASK_FIRST_MS 2
+#define ASK_LAST_MS  100
+
+static void draw(const json_t *p)
+{
+	uint64_t done = ctl_u64(p, "done"), total = ctl_u64(p, "total");
+	unsigned percent = total ? (unsigned)((__uint128_t)done * 100 / total) : 0;
+	char a[24], b[24], bar[21], line[160];
+	struct winsize w;
+	unsigned cols = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+
+	format_size(done, a);
+	format_size(total, b);
+	for (unsigned i = 0; i < 20; i++)
+		bar[i] = i < percent / 5 ? '#' : '.';
+	bar[20] = '\0';
+	snprintf(line, sizeof(line), "[%s] %3u%%  indexing: %s of %s, %llu entries", bar, percent,
+		 a, b, (unsigned long long)ctl_u64(p, "entries"));
+	line[MIN(cols - 1, sizeof(line) - 1)] = '\0';
+	fprintf(stderr, "\r%s\033[K", line);
+	fflush(stderr);
+}
+
+/* Until the daemon says what it is. '*ret' is its last answer. */
+static int index_archive(struct fsc *c, const char *name, const char *source, const char *as,
+			 json_t **ret, struct err *err)
+{
+	bool drawn = false, bar = isatty(STDERR_FILENO);
+	long ms = ASK_FIRST_MS;
+	int r;
+
+	for (;;) {
+		autojson json_t *reply = NULL;
+
+		r = ctl_call(c,
+			     json_pack("{s:s, s:s, s:s, s:s}", "op", "dataset-index", "name", name,
+				       "source", source, "kind", as),
+			     &reply, err);
+		if (r < 0 || strcmp(ctl_str(reply, "state"), "running") != 0) {
+			if (r == 0)
+				*ret = take_ptr(reply);
+			break;
+		}
+		if (bar && ms >= ASK_LAST_MS) {
+			draw(reply);
+			drawn = true;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
+		ms = MIN(ms * 2, ASK_LAST_MS);
+	}
+	if (drawn)
+		fputs("\r\033[K", stderr);
+	return r;
+}
+
+static void note_left_out(const json_t *facts)
+{
+	static const struct {
+		const char *path, *what;
+	} rows[] = {
+		{ "left_out.names", "with names that cannot be shown ('..', too long)" },
+		{ "left_out.kinds", "that are devices, fifos or sockets" },
+		{ "left_out.links", "that are hard links to nothing" },
+		{ "left_out.replaced", "replaced by later ones of the same name" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (ctl_u64(facts, rows[i].path) > 0)
+			log_print(LOG_NOTE, "left out: %llu entries %s",
+				  (unsigned long long)ctl_u64(facts, rows[i].path), rows[i].what);
+}
+
+static void print_added(const char *name, const char *source, const char *kind, const json_t *facts)
+{
+	char size[24];
+
+	printf("Added dataset %s%s%s: /datasets/%s shows %s%s, read-only\n", out_on(OUT_BOLD), name,
+	       out_off(), name, strcmp(kind, "archive") == 0 ? "what is in " : "", source);
+	if (strcmp(kind, "archive") != 0)
+		return;
+	format_size(ctl_u64(facts, "bytes"), size);
+	printf("  %s: %llu files, %s\n", ctl_str(facts, "format"),
+	       (unsigned long long)ctl_u64(facts, "files"), size);
+	note_left_out(facts);
+}
+
+/* 'dir', 'file' or 'archive'. */
+static int find_kind(struct fsc *c, const struct add_opts *o, const char *name, const char *source,
+		     const char **ret, json_t **ret_facts, struct err *err)
+{
+	struct stat st;
+	int r;
+
+	if (stat(source, &st) < 0)
+		return err_set(err, -errno, "dataset source '%s'", source);
+	*ret = S_ISDIR(st.st_mode) ? "dir" : "file";
+	if (S_ISDIR(st.st_mode) && strcmp(o->as, "auto") != 0)
+		return err_set(err, -EISDIR, "'%s' is a directory: it is no %s.", source, o->as);
+	if (S_ISDIR(st.st_mode) || strcmp(o->as, "file") == 0)
+		return 0;
+	r = index_archive(c, name, source, o->as, ret_facts, err);
+	if (r == 0)
+		*ret = ctl_str(*ret_facts, "state");
+	return r;
+}
+
 static int add_run(void *opts, int argc, char **argv)
 {
-	const struct ctl_common *o = opts;
+	struct add_opts *o = opts;
 	autofree char *source = NULL;
-	autojson json_t *reply = NULL;
+	autojson json_t *reply = NULL, *facts = NULL;
+	autofsc struct fsc *c = NULL;
+	const char *kind = NULL;
 	struct err err = { 0 };
 	int r;
 
@@ -79,18 +226,23 @@ static int add_run(void *opts, int argc, char **argv)
 			"'%s' is not a dataset name: letters, digits, '.', '_' and '-', the "
 			"first a letter or digit, at most 64.",
 			argv[1]);
+	if (!o->as)
+		o->as = "auto";
 	r = resolve_source(argv[2], &source, &err);
 	if (r == 0)
-		r = ctl_ask(argv[0], o,
-			    json_pack("{s:s, s:s, s:s}", "op", "dataset-add", "name", argv[1],
-				      "source", source),
-			    &reply, &err);
+		r = ctl_open(argv[0], &o->common, &c, &err);
+	if (r == 0)
+		r = find_kind(c, o, argv[1], source, &kind, &facts, &err);
+	if (r == 0)
+		r = ctl_call(c,
+			     json_pack("{s:s, s:s, s:s, s:s}", "op", "dataset-add", "name", argv[1],
+				       "source", source, "kind", kind),
+			     &reply, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
-	if (o->json)
-		return print_datasets(o, reply);
-	printf("Added dataset %s%s%s: /datasets/%s shows %s, read-only\n", out_on(OUT_BOLD),
-	       argv[1], out_off(), argv[1], source);
+	if (o->common.json)
+		return print_datasets(&o->common, reply);
+	print_added(argv[1], source, kind, facts);
 	return CTL_OK;
 }
 
@@ -125,24 +277,40 @@ static int remove_run(void *opts, int argc, char **argv)
 
 static const struct opt_example add_examples[] = {
 	{ "sbxctl dataset add ws words /usr/share/dict", "A directory as /datasets/words." },
+	{ "sbxctl dataset add ws tables tables.tar.gz",
+	  "What is in the archive as /datasets/tables." },
 	{ NULL, NULL },
 };
 
 const struct opt_command cmd_dataset_add = {
 	.name = "dataset add",
 	.args = "WS NAME SOURCE",
-	.summary = "show a directory or file read-only as /datasets/NAME",
-	.description = "SOURCE is a directory or a single file of the host. Code inside sees a "
-		       "directory as "
-		       "/datasets/NAME/... and a file as /datasets/NAME/FILE; it can change "
-		       "neither. Nothing "
-		       "is copied: the source must stay where it is.",
-	.opts = dataset_table,
+	.summary = "show a directory, a file or an archive read-only as /datasets/NAME",
+	.description =
+		"SOURCE is a directory, a single file or an archive of the host. Code inside sees "
+		"a directory and what is in an archive as /datasets/NAME/... and a file as "
+		"/datasets/NAME/FILE; it can change none of them. The source must stay where it "
+		"is.\n\n"
+		"Archives are tar (plain or compressed), zip, 7z, iso, cpio and rar, known by "
+		"their "
+		"content; documents that are kept as a zip (spreadsheets, jars, NumPy's npz) are "
+		"files. A single compressed file (data.csv.gz) shows data.csv. An archive is read "
+		"through once to index it, on a terminal with a progress bar. Members of a plain "
+		"tar "
+		"are read where they are; others are unpacked when first read, all at once, into "
+		"WS/cache, which is bounded by quota.cache (10G). An archive that is damaged, cut "
+		"off or encrypted is refused. Of what is in it, names with '..', devices, fifos "
+		"and "
+		"sockets are left out, a leading '/' does not count, and of several entries with "
+		"one "
+		"name the last is shown. When the archive changes, it is indexed again when it is "
+		"next used.",
+	.opts = add_table,
 	.examples = add_examples,
 	.min_args = 3,
 	.max_args = 3,
 	.run = add_run,
-	.opts_size = sizeof(struct ctl_common),
+	.opts_size = sizeof(struct add_opts),
 };
 
 const struct opt_command cmd_dataset_list = {

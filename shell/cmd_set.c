@@ -18,6 +18,7 @@ static const char *const words_half_none[] = { "half", "none", NULL };
  * mistake shows now and not at the next run.  The daemon checks once more. */
 static const struct opt keys[] = {
 	{ "quota.bytes", .kind = OPT_SIZE, .words = opt_words_none, .min = 65536 },
+	{ "quota.cache", .kind = OPT_SIZE, .words = opt_words_none },
 	{ "quota.strict", .kind = OPT_ENUM, .choices = on_off },
 	{ "quota.files", .kind = OPT_COUNT, .words = opt_words_none, .min = 1 },
 	{ "limits.time", .kind = OPT_TIME, .words = opt_words_none, .min = 1 },

@@ -3,7 +3,7 @@
 passed=0 failed=0 skipped=0 failures=''
 stage='' fuse_mode='' user=sbxtest
 
-packages='gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libjansson-dev libsodium-dev
+packages='gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libjansson-dev libsodium-dev libarchive-dev libarchive-tools
 libseccomp-dev clang clang-format libclang-rt-dev llvm python3 python3-nacl git sqlite3 attr tmux
 mandoc util-linux procps binutils bash-completion zsh fish python3-sklearn python3-pandas
 python3-matplotlib e2fsprogs tar acl rsync unzip python3-venv python3-setuptools python3-wheel python3-h5py shellcheck'

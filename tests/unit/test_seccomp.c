@@ -114,6 +114,7 @@ static void test_programs(void)
 	CHECK(set.deny.len > 10 && set.deny.len < 100);
 	CHECK(set.init.len > 10 && set.init.len < 100);
 	CHECK(set.daemon.len > 30 && set.daemon.len < 400);
+	CHECK(set.parser.len > 30 && set.parser.len < 400);
 }
 
 int main(void)

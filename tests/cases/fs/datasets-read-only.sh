@@ -10,11 +10,16 @@ echo single >single.txt
 chmod -R a+rwX data single.txt
 expect_code 0 sbxctl dataset add ws data data
 expect_code 0 sbxctl dataset add ws single single.txt
-state() { find data single.txt -printf '%p %y %m %U %s %T@ %n %l\n' | sort; sha256sum data/a.csv data/sub/b.csv single.txt; }
+# The same as an archive whose members are read in place, and as one that is unpacked.
+tar -C data -cf data.tar . && tar -C data -czf data.tgz . && chmod a+rw data.tar data.tgz
+expect_code 0 sbxctl dataset add ws tar data.tar
+expect_code 0 sbxctl dataset add ws tgz data.tgz
+all='data single.txt data.tar data.tgz'
+state() { find $all -printf '%p %y %m %U %s %T@ %n %l\n' | sort; find $all -type f | sort | xargs sha256sum; }
 state >before
 cat >attack.py <<'PY'
 import ctypes, errno, fcntl, mmap, os, sys
-D = "/datasets/data"
+D = sys.argv[1]
 allowed = {errno.EROFS, errno.EACCES, errno.EPERM}
 bad = 0
 
@@ -120,8 +125,11 @@ no("the single file", opened(os.O_WRONLY, "/datasets/single/single.txt"))
 sys.exit(1 if bad else 0)
 PY
 chmod 644 attack.py
-sbx-shell $degraded --quiet --ro "$PWD/attack.py:/opt/attack.py" ws -- python3 /opt/attack.py </dev/null >out 2>&1 || fail "$(grep -v '^ok' out)"
-[ "$(grep -c '^ok' out)" -ge 30 ] || fail "too few attempts: $(cat out)"
+for name in data tar tgz; do
+	sbx-shell $degraded --quiet --ro "$PWD/attack.py:/opt/attack.py" ws -- python3 /opt/attack.py /datasets/$name </dev/null >out 2>&1 ||
+		fail "$name: $(grep -v '^ok' out)"
+	[ "$(grep -c '^ok' out)" -ge 30 ] || fail "too few attempts: $(cat out)"
+done
 state >after
 diff before after || fail "the dataset was changed"
 # Control: outside, the same user can change it.
@@ -131,8 +139,12 @@ if command -v fusermount3 >/dev/null; then
 	mkdir m
 	expect_code 0 sbxctl mount ws m
 	state >before
-	(echo x >m/datasets/data/a.csv) 2>/dev/null && fail "written through the mount"
-	rm m/datasets/data/a.csv 2>/dev/null && fail "removed through the mount"
+	for name in data tar tgz; do
+		expect_eq "$(head -n 1 m/datasets/$name/a.csv)" one "$name through the mount"
+		(echo x >m/datasets/$name/a.csv) 2>/dev/null && fail "$name written through the mount"
+		rm m/datasets/$name/a.csv 2>/dev/null && fail "removed from $name through the mount"
+		(: >m/datasets/$name/new) 2>/dev/null && fail "created in $name through the mount"
+	done
 	expect_code 0 sbxctl umount m
 	state >after
 	diff before after || fail "the dataset was changed through the mount"

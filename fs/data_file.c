@@ -1,0 +1,134 @@
+/* Open files of datasets. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "fs/arch.h"
+#include "fs/arch_index.h"
+#include "fs/data_arch.h"
+#include "fs/data_int.h"
+
+static bool same_content(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Is the content still what was seen last?  What it is now is remembered. */
+static bool note_content(struct node *n, const struct stat *st)
+{
+	struct stat known;
+	bool same;
+
+	mutex_lock(&n->mu);
+	node_told(n, &known);
+	same = same_content(&known, st);
+	/* Not all of it: which inode it is never changes and is read without the lock. */
+	n->told->size = (uint64_t)st->st_size;
+	n->told->mtime = st->st_mtim.tv_sec;
+	n->told->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+	n->told->ctime = st->st_ctim.tv_sec;
+	n->told->ctime_ns = (uint32_t)st->st_ctim.tv_nsec;
+	mutex_unlock(&n->mu);
+	return same;
+}
+
+static int host_open(struct data *d, uint64_t nodeid, int *ret_fd, bool *ret_keep)
+{
+	autoclose int fd = -1;
+	struct spot s;
+	struct node *n;
+	struct stat st;
+	int r = data_node(d, nodeid, &n);
+
+	if (r < 0)
+		return r;
+	if (!S_ISREG(n->type))
+		return -EACCES;
+	r = spot_get(d, n, &s);
+	if (r < 0)
+		return r;
+	fd = openat(s.dirfd, s.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	r = fd < 0 ? -errno : fstat(fd, &st) < 0 ? -errno : data_same_inode(n, &st);
+	spot_put(&s);
+	if (r < 0)
+		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
+	*ret_keep = note_content(n, &st);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int data_open(struct data *d, uint64_t nodeid, int flags, struct data_file **ret, bool *ret_keep)
+{
+	struct data_file *f;
+	int r;
+
+	if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_CREAT))
+		return -EROFS;
+	f = malloc(sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	*f = (struct data_file){ .d = d, .nodeid = nodeid, .fd = -1 };
+	*ret_keep = true;
+	r = data_arch_owns(nodeid) ? data_arch_open(d, nodeid, f)
+				   : host_open(d, nodeid, &f->fd, ret_keep);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+void data_close(struct data_file *f)
+{
+	if (!f)
+		return;
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->arch) {
+		arch_unuse(f->arch);
+		arch_unref(f->arch, 1);
+	}
+	free(f);
+}
+
+int data_fd(const struct data_file *f)
+{
+	return f->fd;
+}
+
+ssize_t data_read(struct data_file *f, void *buf, size_t size, uint64_t off, bool *ret_changed)
+{
+	struct node *node;
+	struct stat st;
+	ssize_t n;
+
+	*ret_changed = false;
+	if (f->fd < 0)
+		return arch_pread(f->arch, f->inode, buf, size, off);
+	n = fd_pread_full(f->fd, buf, size, off);
+	*ret_changed = data_node(f->d, f->nodeid, &node) == 0 && fstat(f->fd, &st) == 0 &&
+		       !note_content(node, &st);
+	return n;
+}
+
+off_t data_seek(struct data_file *f, off_t off, int whence)
+{
+	off_t size, r;
+
+	if (f->fd >= 0) { /* a reader of holes must see the host's */
+		r = lseek(f->fd, off, whence);
+		return r < 0 ? -errno : r;
+	}
+	size = (off_t)arch_index_inode(arch_index_of(f->arch), f->inode)->size;
+	if (off < 0 || off >= size)
+		return -ENXIO;
+	return whence == SEEK_HOLE ? size : off;
+}
