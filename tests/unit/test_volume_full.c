@@ -99,9 +99,9 @@ static char slot[64];
 
 static int edit(struct volume *v)
 {
-	autojson json_t *s = json_deep_copy(volume_settings(v));
+	autojson json_t *s = json_deep_copy(volume_settings(v)), *value = json_integer(777);
 	struct err err = { 0 };
-	int r = settings_set(s, "quota.files", json_integer(777), &err);
+	int r = settings_set(s, "quota.files", value, &err);
 
 	if (r == 0)
 		r = volume_edit(v, s, &err);
