@@ -32,6 +32,17 @@ static struct data_source source_of(const json_t *row)
 	};
 }
 
+/* The strings of an array, NULL-terminated; they stay the array's. NULL: no memory. */
+static const char **strings_of(const json_t *array)
+{
+	size_t n = json_array_size(array);
+	const char **v = calloc(n + 1, sizeof(*v));
+
+	for (size_t i = 0; v && i < n; i++)
+		v[i] = json_string_value(json_array_get(array, i));
+	return v;
+}
+
 static const char *base_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -105,13 +116,23 @@ int datasets_apply(struct fsd *d, struct err *err)
 	const json_t *rows = json_object_get(volume_settings(d->vol), "datasets");
 	size_t n = json_array_size(rows);
 	autofree struct data_source *list = calloc(n + 1, sizeof(*list));
-	int r;
+	int r = list ? 0 : -ENOMEM;
 
-	if (!list)
-		return err_set(err, -ENOMEM, "read the list of datasets");
-	for (size_t i = 0; i < n; i++)
-		list[i] = source_of(json_array_get(rows, i));
-	r = data_set_sources(d->data, list, n);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const json_t *row = json_array_get(rows, i);
+
+		list[i] = source_of(row);
+		list[i].include = strings_of(json_object_get(row, "include"));
+		list[i].exclude = strings_of(json_object_get(row, "exclude"));
+		if (!list[i].include || !list[i].exclude)
+			r = -ENOMEM;
+	}
+	if (r == 0)
+		r = data_set_sources(d->data, list, n);
+	for (size_t i = 0; list && i < n; i++) {
+		free((void *)list[i].include);
+		free((void *)list[i].exclude);
+	}
 	return r < 0 ? err_set(err, r, "read the list of datasets") : 0;
 }
 
@@ -272,6 +293,13 @@ static int check_kind(struct work *w, const char *path, bool is_file, const char
 	return 0;
 }
 
+/* Without any there is no key. */
+static void add_patterns(json_t *row, const char *key, const json_t *patterns)
+{
+	if (json_array_size(patterns) > 0)
+		json_object_set_new(row, key, json_deep_copy(patterns));
+}
+
 int control_dataset_add(struct work *w, struct answer *a, struct err *err)
 {
 	autojson json_t *s = control_settings(w->d);
@@ -279,6 +307,7 @@ int control_dataset_add(struct work *w, struct answer *a, struct err *err)
 	const char *kind = NULL;
 	autofree char *path = NULL;
 	bool is_file = false;
+	json_t *row;
 	int r = name_free(w, err);
 
 	if (r == 0)
@@ -287,9 +316,11 @@ int control_dataset_add(struct work *w, struct answer *a, struct err *err)
 		r = check_kind(w, path, is_file, &kind, err);
 	if (r < 0)
 		return r;
-	if (json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "name", w->req->name, "source",
-						  path, "kind", kind)) < 0)
+	row = json_pack("{s:s, s:s, s:s}", "name", w->req->name, "source", path, "kind", kind);
+	if (json_array_append_new(rows, row) < 0)
 		return err_set(err, -EINVAL, "the path '%s' is not UTF-8.", path);
+	add_patterns(row, "include", w->req->include);
+	add_patterns(row, "exclude", w->req->exclude);
 	return datasets_put(w, s, a, err);
 }
 

@@ -20,15 +20,6 @@
 
 /* -- the list ------------------------------------------------------------- */
 
-static void sources_free(struct source *s, size_t n)
-{
-	for (size_t i = 0; s && i < n; i++) {
-		free(s[i].name);
-		free(s[i].path);
-	}
-	free(s);
-}
-
 int data_new(struct arch_cache *archives, struct data **ret)
 {
 	struct data *d = calloc(1, sizeof(*d));
@@ -53,7 +44,7 @@ void data_free(struct data *d)
 	if (!d)
 		return;
 	tree_free(d->tree);
-	sources_free(d->sources, d->nsources);
+	data_sources_free(d->sources, d->nsources);
 	free(d);
 }
 
@@ -89,32 +80,6 @@ void data_reset(struct data *d)
 	d->tree = t;
 	d->has_own = false;
 	arch_forget_all(d->archives);
-}
-
-int data_set_sources(struct data *d, const struct data_source *s, size_t n)
-{
-	struct source *list = calloc(n + 1, sizeof(*list)), *old;
-	size_t nold;
-
-	for (size_t i = 0; list && i < n; i++) {
-		list[i] =
-			(struct source){ strdup(s[i].name), strdup(s[i].source), NULL, s[i].what };
-		if (!list[i].name || !list[i].path) {
-			sources_free(list, n);
-			return -ENOMEM;
-		}
-		list[i].base = strrchr(list[i].path, '/') ? strrchr(list[i].path, '/') + 1 : "";
-	}
-	if (!list)
-		return -ENOMEM;
-	pthread_mutex_lock(&d->tree->lock);
-	old = d->sources;
-	nold = d->nsources;
-	d->sources = list;
-	d->nsources = n;
-	pthread_mutex_unlock(&d->tree->lock);
-	sources_free(old, nold);
-	return 0;
 }
 
 /* A symlink anywhere in the path is a change of what was agreed on: not followed. */
@@ -312,7 +277,9 @@ int spot_dir(struct data *d, struct node *n, enum data_kind *ret_kind, int *ret_
 
 	if (!n->dir)
 		return -ENOTDIR;
-	fd = dir_open(d, n, ret_kind, 0);
+	fd = part_check(d, n, "", true);
+	if (fd == 0)
+		fd = dir_open(d, n, ret_kind, 0);
 	*ret_fd = fd;
 	return fd == -EISDIR ? 0 : fd < 0 ? fd : 0;
 }
@@ -328,7 +295,9 @@ int spot_get(struct data *d, struct node *n, struct spot *ret)
 		r = spot_dir(d, n, &ret->kind, &ret->dirfd);
 		return r;
 	}
-	r = node_up(d, n, ret->name, &parent);
+	r = part_check(d, n, "", false);
+	if (r == 0)
+		r = node_up(d, n, ret->name, &parent);
 	if (r < 0)
 		return r;
 	r = spot_dir(d, parent, &up, &ret->dirfd);
@@ -490,6 +459,8 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 		fd = dirfd;
 		sub = name;
 		r = raw_stat(d, fd, name, &raw);
+		if (r == 0)
+			r = part_check(d, dir, name, S_ISDIR(raw.st_mode));
 	}
 	if (r == 0)
 		r = data_adopt(d, dir, name, &raw, &n);
@@ -499,6 +470,7 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 		ret->st = raw;
 	else
 		data_show(d, fd, sub, &raw, &ret->st);
+	part_show(d, n, &ret->st);
 	ret->nodeid = n->nodeid;
 	return 0;
 }
@@ -542,6 +514,7 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 			r = data_same_inode(n, &raw);
 		if (r == 0)
 			data_show(d, s.dirfd, s.name, &raw, ret);
+		part_show(d, n, ret);
 	}
 	spot_put(&s);
 	return r;

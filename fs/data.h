@@ -34,6 +34,9 @@ struct data_source {
 	const char *name;
 	const char *source; /* absolute, without symlinks */
 	enum data_what what;
+	/* Of a directory: which part of it is shown (fs/data_filter.h); NULL-terminated, or NULL.
+	 */
+	const char *const *include, *const *exclude;
 };
 int data_set_sources(struct data *d, const struct data_source *s, size_t n);
 /* Can it be reached now? */

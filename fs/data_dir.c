@@ -27,6 +27,7 @@ struct data_dir {
 	enum data_kind kind;
 	int fd; /* host directory, or -1 */
 	dev_t dev;
+	bool part;      /* not all of it is shown */
 	char **made_up; /* names of a made-up one */
 	size_t nmade_up;
 	struct arch *arch; /* of an archive, referenced */
@@ -88,6 +89,7 @@ static int host_opendir(struct data_dir *dir, uint64_t nodeid)
 	if (dir->fd < 0 || fstat(dir->fd, &st) < 0)
 		return -errno;
 	dir->dev = st.st_dev;
+	dir->part = part_is(dir->d, dir->n);
 	return 0;
 }
 
@@ -153,6 +155,38 @@ static bool next_made_up(struct data_dir *dir, struct data_dirent *ret)
 	return true;
 }
 
+/* The host's next entry; NULL at the end. */
+static const struct linux_dirent64 *next_raw(struct data_dir *dir)
+{
+	const struct linux_dirent64 *e;
+
+	if (dir->at >= dir->have) {
+		dir->at = 0;
+		dir->have = syscall(SYS_getdents64, dir->fd, dir->buf, sizeof(dir->buf));
+		if (dir->have <= 0) {
+			dir->have = 0;
+			return NULL;
+		}
+	}
+	e = (const void *)(dir->buf + dir->at);
+	dir->at += e->d_reclen;
+	dir->off = (uint64_t)e->d_off;
+	strncpy(dir->name, e->d_name, sizeof(dir->name) - 1);
+	return e;
+}
+
+/* Is the entry, whose name is in dir->name, left out of the part that is shown? */
+static bool left_out(struct data_dir *dir, unsigned char type)
+{
+	struct stat st;
+
+	if (!dir->part || strcmp(dir->name, ".") == 0 || strcmp(dir->name, "..") == 0)
+		return false;
+	if (type == DT_UNKNOWN && raw_stat(dir->d, dir->fd, dir->name, &st) == 0)
+		type = (unsigned char)IFTODT(st.st_mode);
+	return part_check(dir->d, dir->n, dir->name, type == DT_DIR) < 0;
+}
+
 bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
 {
 	const struct linux_dirent64 *e;
@@ -170,18 +204,11 @@ bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
 		strcpy(dir->name, ret->name);
 		return true;
 	}
-	if (dir->at >= dir->have) {
-		dir->at = 0;
-		dir->have = syscall(SYS_getdents64, dir->fd, dir->buf, sizeof(dir->buf));
-		if (dir->have <= 0) {
-			dir->have = 0;
-			return false;
-		}
-	}
-	e = (const void *)(dir->buf + dir->at);
-	dir->at += e->d_reclen;
-	dir->off = (uint64_t)e->d_off;
-	strncpy(dir->name, e->d_name, sizeof(dir->name) - 1);
+	do {
+		e = next_raw(dir);
+	} while (e && left_out(dir, e->d_type));
+	if (!e)
+		return false;
 	*ret = (struct data_dirent){
 		.name = dir->name,
 		.ino = data_ino(dir->d, dir->dev, e->d_ino),
@@ -214,6 +241,7 @@ int data_dir_entry(struct data_dir *dir, struct data_entry *ret)
 	if (r < 0)
 		return r;
 	data_show(dir->d, dir->fd, dir->name, &raw, &ret->st);
+	part_show(dir->d, n, &ret->st);
 	ret->nodeid = n->nodeid;
 	return 0;
 }

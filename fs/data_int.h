@@ -10,6 +10,7 @@ struct source {
 	char *name, *path;
 	const char *base; /* last component of 'path' */
 	enum data_what what;
+	char **include, **exclude; /* patterns of data_filter.h, NULL-terminated */
 };
 
 struct data {
@@ -25,6 +26,8 @@ struct data {
 	uid_t uid;
 	gid_t gid;
 };
+
+void data_sources_free(struct source *s, size_t n);
 
 /* What a node is, by its place: */
 enum data_kind {
@@ -64,6 +67,13 @@ void data_show(struct data *d, int dirfd, const char *name, const struct stat *r
 	       struct stat *ret);
 void data_show_made_up(struct data *d, const char *name, struct stat *ret);
 uint64_t data_ino(struct data *d, dev_t dev, uint64_t ino);
+/* data_part.c.  Is 'name' in node 'n' ("": the node itself) shown? 0, -ENOENT, -ENOMEM. */
+int part_check(struct data *d, struct node *n, const char *name, bool is_dir);
+/* Is the node in a dataset of which a part is shown? */
+bool part_is(struct data *d, const struct node *n);
+/* In such a one attributes tell nothing of what is left out. */
+void part_show(struct data *d, const struct node *n, struct stat *st);
+
 /* The node of a name with this inode; counts a lookup. */
 int data_adopt(struct data *d, struct node *parent, const char *name, const struct stat *raw,
 	       struct node **ret);

@@ -182,14 +182,14 @@ static bool read_some(struct waiting *w)
 		n = data_read(file(w->fh), buf, w->size, w->off, &changed);
 	if (n == -EINPROGRESS)
 		return false;
+	/* The next read then asks for attributes, sees the new time and drops the old pages: nobody
+	 * who has read something of now reads something of before. */
+	if (changed)
+		session_forget_attr(userdata, w->ino);
 	if (n < 0)
 		reply_code(w->req, (int)n);
 	else
 		fuse_reply_buf(w->req, buf, (size_t)n);
-	/* The next read then asks for attributes, sees the new time and drops the old pages: nobody
-	 * reads a page of before beside one of now for longer than that. */
-	if (changed)
-		session_forget_attr(userdata, w->ino);
 	return true;
 }
 

@@ -59,6 +59,11 @@ static int fill_strings(struct request *r, struct err *err)
 	r->changes = json_object_get(r->json, "changes");
 	if (r->changes && !json_is_object(r->changes))
 		return err_set(err, -EINVAL, "'changes' must be an object.");
+	r->include = json_object_get(r->json, "include");
+	r->exclude = json_object_get(r->json, "exclude");
+	if ((r->include && !json_is_array(r->include)) ||
+	    (r->exclude && !json_is_array(r->exclude)))
+		return err_set(err, -EINVAL, "'include' and 'exclude' must be arrays.");
 	return 0;
 }
 

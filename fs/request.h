@@ -33,7 +33,8 @@ struct request {
 	json_t *json; /* owner of the strings below */
 	/* Present when the operation has them, else NULL. */
 	const char *run, *dir, *name, *source, *kind, *type, *public, *slot;
-	const json_t *changes; /* object */
+	const json_t *changes;           /* object */
+	const json_t *include, *exclude; /* arrays; what is in them is checked with the settings */
 };
 
 /* -EINVAL with a sentence. Free with request_free() on success. */

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "fs/data_filter.h"
 #include "keys/cipher.h"
 #include "keys/identity.h"
 
@@ -36,7 +37,7 @@ static const struct limit {
 static const char *const top_keys[] = { "format", "id",     "created",  "cipher",    "pad",
 					"quota",  "limits", "datasets", "recipients" };
 static const char *const quota_keys[] = { "bytes", "files" };
-static const char *const dataset_keys[] = { "name", "source", "kind" };
+static const char *const dataset_keys[] = { "name", "source", "kind", "include", "exclude" };
 static const char *const recipient_keys[] = { "public", "slot" };
 
 static const struct limit *find_limit(const char *key)
@@ -83,9 +84,9 @@ json_t *settings_new(const uint8_t vol_id[static 16], const char *cipher, bool p
 
 /* Validation ----------------------------------------------------------------------------------- */
 
-/* 'where' is "" or "limits." and the like. */
+/* 'where' is "" or "limits." and the like; the last 'optional' of the keys may be missing. */
 static int check_keys(const json_t *obj, const char *where, const char *const *keys, size_t n,
-		      struct err *err)
+		      size_t optional, struct err *err)
 {
 	const char *key;
 	json_t *v;
@@ -93,7 +94,7 @@ static int check_keys(const json_t *obj, const char *where, const char *const *k
 	if (!json_is_object(obj))
 		return err_set(err, -EINVAL, "'%.*s' must be an object.",
 			       (int)strlen(where) - (where[0] != '\0'), where);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n - optional; i++)
 		if (!json_object_get(obj, keys[i]))
 			return err_set(err, -EINVAL, "'%s%s' is missing.", where, keys[i]);
 	json_object_foreach ((json_t *)obj, key, v) {
@@ -158,10 +159,35 @@ static int check_limits(const json_t *obj, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
 		keys[i] = limits[i].key;
-	r = check_keys(obj, "limits.", keys, ARRAY_LEN(keys), err);
+	r = check_keys(obj, "limits.", keys, ARRAY_LEN(keys), 0, err);
 	for (size_t i = 0; i < ARRAY_LEN(limits) && r == 0; i++)
 		r = check_limit(&limits[i], json_object_get(obj, limits[i].key), err);
 	return r;
+}
+
+/* The patterns of a part of a directory, in 'where' of dataset 'd'. */
+static int check_patterns(const json_t *d, const char *key, const char *where, struct err *err)
+{
+	const json_t *list = json_object_get(d, key);
+	size_t n = json_array_size(list);
+
+	if (!list)
+		return 0;
+	if (!json_is_array(list) || n == 0 || n > FILTER_PATTERNS_MAX)
+		return err_set(err, -EINVAL, "'%s%s' must be an array of 1 to %u patterns.", where,
+			       key, FILTER_PATTERNS_MAX);
+	if (strcmp(json_string_value(json_object_get(d, "kind")), "dir") != 0)
+		return err_set(err, -EINVAL, "'%s%s': only of a directory a part can be shown.",
+			       where, key);
+	for (size_t i = 0; i < n; i++) {
+		const char *pattern = json_string_value(json_array_get(list, i));
+		const char *wrong = pattern ? filter_pattern_wrong(pattern) : "must be a string";
+
+		if (wrong)
+			return err_set(err, -EINVAL, "'%s%s': the pattern '%.80s' %s.", where, key,
+				       pattern ? pattern : "", wrong);
+	}
+	return 0;
 }
 
 static int check_dataset(const json_t *list, size_t at, struct err *err)
@@ -172,7 +198,7 @@ static int check_dataset(const json_t *list, size_t at, struct err *err)
 	int r;
 
 	snprintf(where, sizeof(where), "datasets[%zu].", at);
-	r = check_keys(d, where, dataset_keys, ARRAY_LEN(dataset_keys), err);
+	r = check_keys(d, where, dataset_keys, ARRAY_LEN(dataset_keys), 2, err);
 	if (r < 0)
 		return r;
 	if (json_get_str(d, "name", &name, err) < 0 ||
@@ -190,6 +216,11 @@ static int check_dataset(const json_t *list, size_t at, struct err *err)
 	if (strcmp(kind, "dir") != 0 && strcmp(kind, "file") != 0 && strcmp(kind, "archive") != 0)
 		return err_set(err, -EINVAL, "'%skind' must be \"dir\", \"file\" or \"archive\".",
 			       where);
+	r = check_patterns(d, "include", where, err);
+	if (r == 0)
+		r = check_patterns(d, "exclude", where, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < at; i++)
 		if (json_get_str(json_array_get(list, i), "name", &other, NULL) == 0 &&
 		    strcmp(name, other) == 0)
@@ -206,7 +237,7 @@ static int check_recipient(const json_t *list, size_t at, struct err *err)
 	int r;
 
 	snprintf(where, sizeof(where), "recipients[%zu].", at);
-	r = check_keys(d, where, recipient_keys, ARRAY_LEN(recipient_keys), err);
+	r = check_keys(d, where, recipient_keys, ARRAY_LEN(recipient_keys), 0, err);
 	if (r < 0)
 		return r;
 	if (json_get_str(d, "public", &public, err) < 0 ||
@@ -271,7 +302,7 @@ static int check_quota(const json_t *quota, struct err *err)
 		json_object_del(rest, "strict");
 		json_object_del(rest, "cache");
 	}
-	r = check_keys(rest, "quota.", quota_keys, ARRAY_LEN(quota_keys), err);
+	r = check_keys(rest, "quota.", quota_keys, ARRAY_LEN(quota_keys), 0, err);
 	for (size_t i = 0; i < ARRAY_LEN(quota_keys) && r == 0; i++)
 		r = json_get_u64(quota, quota_keys[i], &n, err);
 	return r;
@@ -279,7 +310,7 @@ static int check_quota(const json_t *quota, struct err *err)
 
 int settings_validate(const json_t *s, struct err *err)
 {
-	int r = check_keys(s, "", top_keys, ARRAY_LEN(top_keys), err);
+	int r = check_keys(s, "", top_keys, ARRAY_LEN(top_keys), 0, err);
 
 	if (r == 0)
 		r = check_fixed(s, err);

@@ -19,6 +19,7 @@ static const struct opt dataset_table[] = { CTL_OPT_JSON, CTL_OPT_KEYS, CTL_OPT_
 struct add_opts {
 	struct ctl_common common;
 	const char *as;
+	struct opt_list include, exclude;
 };
 
 static const char *const as_words[] = { "auto", "file", "archive", NULL };
@@ -29,10 +30,24 @@ static const struct opt add_table[] = {
 		  "itself; "
 		  "'auto' goes by its content.",
 	  .choices = as_words },
+	{ "include", 'i', OPT_LIST, offsetof(struct add_opts, include), "GLOB", NULL,
+	  .help = "Show of a directory only what matches, or is in a directory that does; may be "
+		  "given several times." },
+	{ "exclude", 'x', OPT_LIST, offsetof(struct add_opts, exclude), "GLOB", NULL,
+	  .help = "Leave out what matches, with all that is in it, even if it is included." },
 	CTL_OPT_JSON,
 	CTL_OPT_KEYS,
 	CTL_OPT_END,
 };
+
+static json_t *patterns(const struct opt_list *l)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < l->n; i++)
+		json_array_append_new(list, json_string(l->v[i]));
+	return list;
+}
 
 /* Size and files are known of archives: nobody has to walk over them. */
 static void print_sizes(struct out_table *t, const json_t *d)
@@ -235,8 +250,9 @@ static int add_run(void *opts, int argc, char **argv)
 		r = find_kind(c, o, argv[1], source, &kind, &facts, &err);
 	if (r == 0)
 		r = ctl_call(c,
-			     json_pack("{s:s, s:s, s:s, s:s}", "op", "dataset-add", "name", argv[1],
-				       "source", source, "kind", kind),
+			     json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "op", "dataset-add",
+				       "name", argv[1], "source", source, "kind", kind, "include",
+				       patterns(&o->include), "exclude", patterns(&o->exclude)),
 			     &reply, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
@@ -279,6 +295,8 @@ static const struct opt_example add_examples[] = {
 	{ "sbxctl dataset add ws words /usr/share/dict", "A directory as /datasets/words." },
 	{ "sbxctl dataset add ws tables tables.tar.gz",
 	  "What is in the archive as /datasets/tables." },
+	{ "sbxctl dataset add ws some /usr/share/dict --include '*-english' --exclude private/",
+	  "Of a directory only what matches, and nothing in a directory named 'private'." },
 	{ NULL, NULL },
 };
 

@@ -7,6 +7,7 @@
 # What the examples speak of.
 mkdir words view
 echo word >words/list
+tar czf tables.tar.gz words
 /usr/bin/python3 -m venv --without-pip env || skip "no venv module"
 for page in sbxctl sbx-shell; do
 	sed -n 's/^\.Dl \$ //p' "$SBX_BUILD/shell/$page.1" >examples
