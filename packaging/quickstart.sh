@@ -90,7 +90,7 @@ fi
 run "cd $(quote "$src")"
 # A newer compiler may warn of more than those that this was written with.
 [ -f "$build/build.ninja" ] || run "meson setup -Dwerror=false $(quote "$build") >/dev/null"
-run "ninja -C $(quote "$build") --quiet fs/sbxfsd shell/sbx-shell shell/sbxctl shell/sbx-shell.1 shell/sbxctl.1"
+run "ninja -C $(quote "$build") --quiet fs/sbxfsd fs/sbx-archive shell/sbx-shell shell/sbxctl shell/sbx-shell.1 shell/sbxctl.1"
 run "export PATH=$(quote "$build/shell"):\$PATH"
 
 # ---- 3: this machine -----------------------------------------------------------------------------
