@@ -331,10 +331,11 @@ leftovers_once() {
 	stray_cgroups | sed 's/^/cgroup /'
 }
 
-# The daemon commits and ends after its last user left: give it two seconds.
+# The daemon commits and ends after its last user left.  That takes a moment, and longer where freed
+# space is discarded at once and the disk is busy.
 leftovers() {
 	local i found
-	for i in $(seq 20); do
+	for i in $(seq 200); do
 		found=$(leftovers_once)
 		[ -n "$found" ] || return 0
 		sleep 0.1
