@@ -124,9 +124,11 @@ expect_eq "$(grep -c '^repaired: ' cmd.out)" 4 "repaired"
 expect_code 0 sbxctl fsck ws
 [ ! -e ws/.sbx-new ] && [ -z "$(find ws -name nobody -o -name '*stray*' -o -name '.*.new')" ] || fail "orphans are left"
 
-# Not closed: told and not touched, mended with --repair; the outputs are there.
+# Not closed: told and not touched, mended with --repair; the outputs are there.  Killed amid changes:
+# in a pause the store says clean, and rightly.
 fresh
-sbx-shell $degraded --quiet ws -- sh -c 'head -c 70000 /dev/urandom >/workspace/late; sync; echo ready; sleep 60' >out &
+sbx-shell $degraded --quiet ws -- sh -c 'head -c 70000 /dev/urandom >/workspace/late; sync; echo ready
+	while mkdir /workspace/d; do rmdir /workspace/d; done' >out 2>err &
 run=$!
 wait_for 20 grep -q ready out || fail "the run does not start"
 expect_refusal 4 "ws run" sbxctl fsck ws
