@@ -213,7 +213,7 @@ static const char *open_head(struct cfile *f, const uint8_t *page)
 		return "the header does not verify";
 	if (f->h.epoch > f->s->epoch)
 		return "the header is newer than the store's state";
-	if (f->backing != blockmap_backing_size(f->h.size, p->pad))
+	if (f->backing != cfile_backing_want(f))
 		return "the size differs from the header's";
 	kdf_block_key(f->h.suite, f->key, f->key + 32);
 	return NULL;

@@ -454,7 +454,7 @@ int home_zero_entries(struct cfile *f, uint64_t start, uint64_t end)
 
 int home_fit_size(struct cfile *f)
 {
-	uint64_t want = blockmap_backing_size(f->h.size, f->s->p.pad);
+	uint64_t want = cfile_backing_want(f);
 	uint64_t n = cfile_nblocks(f);
 	struct timespec kept[2];
 	int r;

@@ -250,6 +250,15 @@ int cfile_fit(struct cfile *f)
 	return cfile_head_direct(f) || cfile_applied(f) ? home_fit_size(f) : 0;
 }
 
+int cfile_settle_home(struct cfile *f)
+{
+	int r = 0;
+
+	if (cfile_head_direct(f) && (f->head_dirty || !f->head_home))
+		r = home_write_head(f);
+	return r < 0 ? r : cfile_fit(f);
+}
+
 /* Bring home everything that the log holds; every batch of the file is durable.  Not synced. */
 int cfile_apply(struct cfile *f)
 {
@@ -360,16 +369,15 @@ int cfile_retire(struct cfile *f)
 /* Who only read leaves nothing to write: that is no change. */
 static bool is_settled(struct cfile *f)
 {
-	bool settled;
+	bool direct, settled;
 
 	pthread_rwlock_rdlock(&f->lock);
-	if (cfile_head_direct(f))
-		settled = f->head_home && !f->head_dirty;
-	else
-		settled = true;
-	if (cfile_head_direct(f) || cfile_applied(f))
-		settled &= f->backing == blockmap_backing_size(f->h.size, f->s->p.pad);
-	settled &= !f->unsettled;
+	direct = cfile_head_direct(f);
+	settled = !f->unsettled;
+	if (direct)
+		settled &= f->head_home && !f->head_dirty;
+	if (direct || cfile_applied(f))
+		settled &= f->backing == cfile_backing_want(f);
 	pthread_rwlock_unlock(&f->lock);
 	return settled;
 }
@@ -387,10 +395,7 @@ int cfile_settle(struct cfile *f)
 		return r;
 	store_epoch_enter(s);
 	pthread_rwlock_wrlock(&f->lock);
-	if (cfile_head_direct(f) && (f->head_dirty || !f->head_home))
-		r = home_write_head(f);
-	if (r == 0)
-		r = cfile_fit(f);
+	r = cfile_settle_home(f);
 	f->unsettled = r < 0;
 	pthread_rwlock_unlock(&f->lock);
 	store_epoch_leave(s);

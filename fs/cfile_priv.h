@@ -107,6 +107,11 @@ static inline bool cfile_no_room(int r)
 {
 	return r == -ENOSPC || r == -EDQUOT;
 }
+/* What the backing file has when the header at home says all. */
+static inline uint64_t cfile_backing_want(const struct cfile *f)
+{
+	return blockmap_backing_size(f->h.size, f->s->p.pad);
+}
 /* Publish size and mapped after a change. */
 void cfile_publish(struct cfile *f);
 /* Log damage of a block (or of the header: UINT64_MAX); always -EIO. */
@@ -158,6 +163,8 @@ int cfile_log_head(struct cfile *f);
 int cfile_log_close(struct cfile *f);
 void cfile_log_discard(struct cfile *f); /* takes f->lock itself; no reference is left */
 int cfile_fit(struct cfile *f);
+/* A header that goes home directly is there, and the backing size exact. */
+int cfile_settle_home(struct cfile *f);
 int cfile_apply(struct cfile *f);
 bool cfile_applied(const struct cfile *f);
 int cfile_read_log(struct cfile *f, const struct live *l, uint8_t *data);

@@ -81,8 +81,7 @@ static bool all_written(const struct cfile *f)
 {
 	if (!f->head_home || f->open || f->fresh_lost || f->fresh.count > 0)
 		return false;
-	return !cfile_head_direct(f) ||
-	       (!f->head_dirty && f->backing == blockmap_backing_size(f->h.size, f->s->p.pad));
+	return !cfile_head_direct(f) || (!f->head_dirty && f->backing == cfile_backing_want(f));
 }
 
 /* -EAGAIN: there is something to write, and no log pages are reserved for it. */
