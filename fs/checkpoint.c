@@ -109,10 +109,8 @@ static int finish_one(struct cfile *f)
 	pthread_rwlock_wrlock(&f->lock);
 	if (!cfile_head_direct(f) && !cfile_applied(f))
 		r = -EBUSY;
-	else if (cfile_head_direct(f) && (f->head_dirty || !f->head_home))
-		r = home_write_head(f);
-	if (r == 0)
-		r = cfile_fit(f);
+	else
+		r = cfile_settle_home(f);
 	pthread_rwlock_unlock(&f->lock);
 	return r;
 }
@@ -231,13 +229,18 @@ static int report_stuck(struct store *s, int r)
 	return r;
 }
 
+static int checkpoint_attempt(struct store *s)
+{
+	attempt(s);
+	return report_stuck(s, store_failed(s) ? -EIO : checkpoint_locked(s));
+}
+
 int store_checkpoint(struct store *s)
 {
 	int r;
 
 	pthread_mutex_lock(&s->reclaim_lock);
-	attempt(s);
-	r = report_stuck(s, store_failed(s) ? -EIO : checkpoint_locked(s));
+	r = checkpoint_attempt(s);
 	pthread_mutex_unlock(&s->reclaim_lock);
 	return r;
 }
@@ -247,8 +250,7 @@ int store_make_clean(struct store *s)
 	int r;
 
 	pthread_mutex_lock(&s->reclaim_lock);
-	attempt(s);
-	r = report_stuck(s, store_failed(s) ? -EIO : checkpoint_locked(s));
+	r = checkpoint_attempt(s);
 	if (r == 0)
 		r = gate_shut(s);
 	pthread_mutex_unlock(&s->reclaim_lock);
