@@ -1,6 +1,8 @@
 /* What the parts of the datasets layer share. Included by fs/data*.c only. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "fs/data.h"
 #include "fs/tree.h"
 
@@ -19,6 +21,7 @@ struct data {
 	struct tree *tree; /* its lock guards 'sources' and 'devices' too */
 	struct source *sources;
 	size_t nsources;
+	atomic_bool has_parts;       /* some of them are not shown whole */
 	dev_t devices[DATA_DEVICES]; /* seen so far: inode numbers of different ones must differ */
 	size_t ndevices;
 	dev_t own[2];

@@ -10,21 +10,22 @@
 #include "fs/data_filter.h"
 #include "fs/data_int.h"
 
-/* The dataset that a node is in; NULL: it is the root, or has lost its name. Under tree->lock. */
-static const struct source *source_of(struct data *d, const struct node *n)
+/* The patterns of the dataset that a node is in; false: it is shown whole, or the node is the root
+ * or has lost its name. Under tree->lock. */
+static bool filter_of(struct data *d, const struct node *n, struct data_filter *ret)
 {
 	while (n->aliases && n->aliases->parent != d->tree->root)
 		n = n->aliases->parent;
-	for (size_t i = 0; n->aliases && i < d->nsources; i++)
-		if (strcmp(d->sources[i].name, n->aliases->name) == 0)
-			return &d->sources[i];
-	return NULL;
-}
+	for (size_t i = 0; n->aliases && i < d->nsources; i++) {
+		const struct source *s = &d->sources[i];
 
-static struct data_filter filter_of(const struct source *s)
-{
-	return (struct data_filter){ (const char *const *)s->include,
-				     (const char *const *)s->exclude };
+		if (strcmp(s->name, n->aliases->name) != 0)
+			continue;
+		*ret = (struct data_filter){ (const char *const *)s->include,
+					     (const char *const *)s->exclude };
+		return !filter_is_empty(ret);
+	}
+	return false;
 }
 
 /* "a/b/name": where 'name' in node 'n' is below the top of its dataset; NULL: no memory. */
@@ -55,15 +56,14 @@ static char *path_of(struct data *d, const struct node *n, const char *name)
 
 int part_check(struct data *d, struct node *n, const char *name, bool is_dir)
 {
-	const struct source *s;
 	struct data_filter f;
 	char *path = NULL;
 	int r = 0;
 
+	if (!atomic_load(&d->has_parts)) /* mostly: every lookup comes by here */
+		return 0;
 	pthread_mutex_lock(&d->tree->lock);
-	s = source_of(d, n);
-	f = s ? filter_of(s) : (struct data_filter){ 0 };
-	if (!filter_is_empty(&f)) {
+	if (filter_of(d, n, &f)) {
 		path = path_of(d, n, name);
 		r = !path ? -ENOMEM : filter_shows(&f, path, is_dir) ? 0 : -ENOENT;
 	}
@@ -74,14 +74,13 @@ int part_check(struct data *d, struct node *n, const char *name, bool is_dir)
 
 bool part_is(struct data *d, const struct node *n)
 {
-	const struct source *s;
 	struct data_filter f;
 	bool part;
 
+	if (!atomic_load(&d->has_parts))
+		return false;
 	pthread_mutex_lock(&d->tree->lock);
-	s = source_of(d, n);
-	f = s ? filter_of(s) : (struct data_filter){ 0 };
-	part = !filter_is_empty(&f);
+	part = filter_of(d, n, &f);
 	pthread_mutex_unlock(&d->tree->lock);
 	return part;
 }

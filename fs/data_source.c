@@ -46,6 +46,7 @@ void data_sources_free(struct source *s, size_t n)
 int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 {
 	struct source *list = calloc(n + 1, sizeof(*list)), *old;
+	bool parts = false;
 	size_t nold;
 
 	for (size_t i = 0; list && i < n; i++) {
@@ -57,6 +58,7 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 			data_sources_free(list, n);
 			return -ENOMEM;
 		}
+		parts |= *list[i].include || *list[i].exclude;
 		list[i].base = strrchr(list[i].path, '/') ? strrchr(list[i].path, '/') + 1 : "";
 	}
 	if (!list)
@@ -66,6 +68,7 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 	nold = d->nsources;
 	d->sources = list;
 	d->nsources = n;
+	atomic_store(&d->has_parts, parts);
 	pthread_mutex_unlock(&d->tree->lock);
 	data_sources_free(old, nold);
 	return 0;
