@@ -103,31 +103,22 @@ int arch_store_load(struct arch_cache *c, const char *name, const struct arch_id
 	return 0;
 }
 
-/* As fd_replace_file(), for what may be large: never a part of it under its name. */
 int arch_store_save(struct arch_cache *c, const char *name, const void *mem, size_t size,
 		    void **ret)
 {
 	autoclose int dir = arch_store_dir(c, true), fd = -1;
-	char file[FILE_NAME], temp[FILE_NAME + 8];
+	char file[FILE_NAME];
 	size_t mapped;
 	int r;
 
 	if (dir < 0)
 		return dir;
 	index_name(name, file);
-	snprintf(temp, sizeof(temp), ".%s.new", file);
-	(void)unlinkat(dir, temp, 0);
-	fd = openat(dir, temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	r = fd_write_full(fd, mem, size);
-	if (r == 0 && fdatasync(fd) < 0)
-		r = -errno;
-	if (r == 0 && renameat(dir, temp, dir, file) < 0)
-		r = -errno;
+	r = fd_replace_file(dir, file, mem, size, 0600, NULL);
 	if (r < 0)
-		(void)unlinkat(dir, temp, 0);
-	return r < 0 ? r : map_file(fd, ret, &mapped);
+		return r;
+	fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : map_file(fd, ret, &mapped);
 }
 
 /* -- unpacked bytes -------------------------------------------------------- */
