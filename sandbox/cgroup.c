@@ -310,6 +310,21 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_counters *ret)
 				     : read_count(v2, "pids.events", "max");
 }
 
+uint64_t cgroup_memory_used(const struct cgroup *cg)
+{
+	static const char *const v1[] = { "total_rss", "total_shmem", "total_swap" };
+	static const char *const v2[] = { "anon", "shmem", "kernel_stack" };
+	int tree = cg->leaf[TREE_MEMORY] >= 0 ? TREE_MEMORY : TREE_UNIFIED;
+	uint64_t sum = 0;
+
+	if (!cg->powers.memory)
+		return 0;
+	for (int i = 0; i < 3; i++)
+		sum += read_count(cg->leaf[tree], "memory.stat",
+				  tree == TREE_MEMORY ? v1[i] : v2[i]);
+	return sum;
+}
+
 /* ---- the end ---- */
 
 static void signal_all(int dir)

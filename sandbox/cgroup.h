@@ -50,6 +50,8 @@ int cgroup_birth_fd(const struct cgroup *cg);
 int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *err);
 /* Counters since the leaf was made. */
 void cgroup_read(const struct cgroup *cg, struct cgroup_counters *ret);
+/* What its processes hold now, without caches of files; 0 when memory is not counted. */
+uint64_t cgroup_memory_used(const struct cgroup *cg);
 /* SIGKILL to everything in it, once; freezes meanwhile where there is no cgroup.kill. */
 void cgroup_kill(const struct cgroup *cg);
 bool cgroup_is_empty(const struct cgroup *cg);

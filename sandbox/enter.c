@@ -292,5 +292,5 @@ void enter(const struct enter *e)
 		_exit(1);
 	}
 	tell_running(&in);
-	init_run(e->link, worker);
+	init_run(e->link, worker, e->plan->kernel);
 }

@@ -17,6 +17,7 @@
 PROGRAM(filter_allow);
 PROGRAM(filter_deny);
 PROGRAM(filter_init);
+PROGRAM(filter_connector);
 PROGRAM(filter_daemon);
 PROGRAM(filter_parser);
 

@@ -19,6 +19,8 @@ struct filter_program {
 extern const struct filter_program filter_allow, filter_deny;
 /* For pid 1 inside: waiting, passing signals on, nothing else; anything else kills it. */
 extern const struct filter_program filter_init;
+/* The same for the pid 1 of a kernel, which also makes connections inside. */
+extern const struct filter_program filter_connector;
 /* For our own daemons, see confine.h. */
 extern const struct filter_program filter_daemon;
 /* For a process that only parses foreign bytes, see confine.h; anything else kills it. */

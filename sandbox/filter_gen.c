@@ -25,6 +25,7 @@ int main(void)
 	print("filter_allow", &set.allow);
 	print("filter_deny", &set.deny);
 	print("filter_init", &set.init);
+	print("filter_connector", &set.connector);
 	print("filter_daemon", &set.daemon);
 	print("filter_parser", &set.parser);
 	return 0;

@@ -15,9 +15,13 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "sandbox/caps.h"
+#include "sandbox/connector.h"
 #include "sandbox/fds.h"
 #include "sandbox/filter.h"
+#include "sandbox/plan.h"
 #include "sandbox/report.h"
+
+#define INTERRUPT_MS 500 /* within which an interrupt and S's order for one are the same stroke */
 
 /* Reap whoever ended. True when the worker did; its wait status in *ret. */
 static bool reap(pid_t worker, int *ret)
@@ -34,15 +38,55 @@ static bool reap(pid_t worker, int *ret)
 	return false;
 }
 
-static void obey(int link, pid_t worker)
+/* What pid 1 goes by. */
+struct init {
+	int link;
+	pid_t worker;
+	const struct plan_kernel *kernel; /* or NULL */
+	bool interrupted;                 /* the worker was, from outside, past S */
+};
+
+static void connect_out(const struct init *in, int channel)
 {
+	autoclose int fd = connector_dial(in->kernel, (unsigned)channel);
+
+	report_send(in->link, REPORT_CONNECTED, MIN(fd, 0), &fd, fd >= 0);
+}
+
+static void pass_signal(struct init *in, int sig)
+{
+	/* A front end that interrupts every process it finds has met the worker already: twice
+	 * would be one too many. */
+	if (sig == SIGINT && in->interrupted)
+		in->interrupted = false;
+	else
+		kill(-in->worker, sig);
+}
+
+static void obey(struct init *in)
+{
+	int link = in->link;
 	struct order o;
 	ssize_t n = recv(link, &o, sizeof(o), 0);
 
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
 		_exit(0);
-	if (n == (ssize_t)sizeof(o) && o.kind == ORDER_SIGNAL)
-		kill(-worker, o.value);
+	if (n != (ssize_t)sizeof(o))
+		return;
+	if (o.kind == ORDER_SIGNAL)
+		pass_signal(in, o.value);
+	else if (o.kind == ORDER_CONNECT && in->kernel)
+		connect_out(in, o.value);
+}
+
+/* Signals that wait for us.  Pid 0 sent it: somebody outside, who cannot be named here. */
+static void take_signals(struct init *in, int sigfd)
+{
+	struct signalfd_siginfo si;
+
+	while (read(sigfd, &si, sizeof(si)) > 0)
+		if (si.ssi_signo == SIGINT && si.ssi_pid == 0)
+			in->interrupted = true;
 }
 
 /* No host descriptor, no working directory elsewhere, no capability, no way to be looked into. */
@@ -65,28 +109,37 @@ static int shed(int link, int sigfd, struct err *err)
 	return r;
 }
 
-void init_run(int link, pid_t worker)
+void init_run(int link, pid_t worker, const struct plan_kernel *kernel)
 {
+	struct init in = { .link = link, .worker = worker, .kernel = kernel };
 	struct pollfd p[2] = { { .fd = link, .events = POLLIN }, { .events = POLLIN } };
-	struct signalfd_siginfo si;
 	sigset_t set;
 	int status;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	if (kernel)
+		sigaddset(&set, SIGINT);
 	p[1].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	/* Too late to tell anybody: without pid 1 everything ends, and S sees that. */
-	if (p[1].fd < 0 || shed(link, p[1].fd, NULL) < 0 || filter_load(&filter_init, NULL) < 0)
+	if (p[1].fd < 0 || shed(link, p[1].fd, NULL) < 0 ||
+	    filter_load(kernel ? &filter_connector : &filter_init, NULL) < 0)
 		_exit(1);
 	while (!reap(worker, &status)) {
+		int r;
+
 		p[0].revents = p[1].revents = 0;
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		r = poll(p, 2, in.interrupted ? INTERRUPT_MS : -1);
+		if (r < 0 && errno != EINTR)
 			_exit(1);
-		if (p[0].revents)
-			obey(link, worker);
+		/* S was not told: that one was not part of the same stroke. */
+		if (r == 0)
+			in.interrupted = false;
+		/* Signals first: an order is to know of them. */
 		if (p[1].revents)
-			while (read(p[1].fd, &si, sizeof(si)) > 0)
-				;
+			take_signals(&in, p[1].fd);
+		if (p[0].revents)
+			obey(&in);
 	}
 	report_send(link, REPORT_END, status, NULL, 0);
 	_exit(0);

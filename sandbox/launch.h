@@ -51,6 +51,19 @@ int sandbox_pidfd(const struct sandbox *sb);
 int sandbox_take_pty(struct sandbox *sb);
 /* Deliver a signal to W's process group (TERM INT HUP QUIT USR1 USR2 CONT; through pid 1). */
 int sandbox_signal(struct sandbox *sb, int sig);
+/* Of a plan with a kernel: ask pid 1 for a connection to one of its channels.  sandbox_connected()
+ * gives the answers, in the order of asking, when sandbox_link() is readable: 0 and a descriptor
+ * (non-blocking, perhaps still connecting; owned by the caller), -EAGAIN when there is none yet,
+ * -ENOTCONN when pid 1 has ended, else why the kernel cannot be reached (-ECONNREFUSED: it does not
+ * listen yet). */
+int sandbox_connect(struct sandbox *sb, unsigned channel);
+int sandbox_link(const struct sandbox *sb);
+int sandbox_connected(struct sandbox *sb, int *ret_fd);
+/* What its processes hold now that could not be given back: without caches of files. 0 where
+ * nothing counts it. */
+uint64_t sandbox_memory_used(const struct sandbox *sb);
+/* The process W as this process sees it, 0 when it is not known. */
+pid_t sandbox_worker(const struct sandbox *sb);
 /* Counters now. Cheap enough for 10 calls a second. In polled mode it also does the polling: the
  * caller compares max_memory_bytes with the limit and ends the run.  The same goes for oom_kills in
  * v1 hierarchies, which kill one process and not the group. */

@@ -175,6 +175,8 @@ int plan_validate(const struct sandbox_plan *p, struct err *err)
 		if (p->stdio[i] < 0)
 			return err_set(err, -EINVAL, "descriptor %d of the run is missing.", i);
 	}
+	if (p->kernel && !path_is_clean_absolute(p->kernel->file))
+		return err_set(err, -EINVAL, "the kernel's file has no clean absolute path.");
 	r = validate_workspace(&p->workspace, err);
 	if (r == 0)
 		r = validate_hostname(p->hostname, err);

@@ -42,6 +42,19 @@ struct plan_workspace {
 	gid_t volume_gid;
 };
 
+/* What a Jupyter kernel needs besides being a command.  Its clients are outside, its sockets
+ * inside: pid 1 connects to them and passes the connection out; nothing of the host's network ever
+ * goes in. */
+#define PLAN_CHANNELS 5
+struct plan_kernel {
+	const char *file; /* made before it starts, mode 0600: a clean absolute path inside */
+	const char *text; /* what is in it */
+	uint16_t ports[PLAN_CHANNELS]; /* of the inner loopback; 0 with 'sockets' */
+	const char *sockets; /* instead: channel i is the socket "SOCKETS-<i+1>"; NULL = ports */
+	const char *links;   /* a directory inside: what is in it is linked from 'cwd', under the
+				same names, where these are free; or NULL */
+};
+
 struct sandbox_plan {
 	struct plan_workspace workspace;
 	bool home_persist;             /* $HOME is /workspace/.home instead of a tmpfs */
@@ -56,6 +69,7 @@ struct sandbox_plan {
 	bool tty; /* make a pty inside; its master comes out of the launch */
 	unsigned short tty_rows, tty_cols; /* the first size of it, 0 = unknown */
 	int stdio[3]; /* when !tty: descriptors that become 0, 1, 2 inside (borrowed) */
+	const struct plan_kernel *kernel; /* NULL = an ordinary command */
 	bool allow_degraded;
 	const char *run_id; /* names the cgroups: "20261120T101500Z-7f3a" */
 };

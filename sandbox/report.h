@@ -16,6 +16,7 @@ enum report_kind {
 	REPORT_TMPFS,      /* I: descriptors of the tmpfs that count as memory */
 	REPORT_RUNNING,    /* I: W runs; descriptor: the pty master, if any */
 	REPORT_END,        /* I: W ended with wait status 'value' */
+	REPORT_CONNECTED,  /* I: answer to ORDER_CONNECT: a descriptor, or -errno in 'value' */
 };
 
 struct report {
@@ -25,8 +26,9 @@ struct report {
 };
 
 enum order_kind {
-	ORDER_GO = 1, /* limits are in force: load these filters and start W */
-	ORDER_SIGNAL, /* deliver signal 'value' to W's process group */
+	ORDER_GO = 1,  /* limits are in force: load these filters and start W */
+	ORDER_SIGNAL,  /* deliver signal 'value' to W's process group */
+	ORDER_CONNECT, /* connect to channel 'value' of a kernel; answered in the order of asking */
 };
 
 struct order {

@@ -266,13 +266,15 @@ static int build_daemon(struct seccomp_program *ret)
 	return r < 0 ? r : export(ctx, 0, ret);
 }
 
-static int build_init(struct seccomp_program *ret)
+static int build_init(struct seccomp_program *ret, const struct seccomp_row *more)
 {
 	autoctx scmp_filter_ctx ctx = NULL;
 	int r = new_ctx(SCMP_ACT_KILL_PROCESS, &ctx);
 
 	if (r == 0)
 		r = add_rows(ctx, seccomp_init_allowed, NULL);
+	if (r == 0 && more)
+		r = add_rows(ctx, more, NULL);
 	return r < 0 ? r : export(ctx, 0, ret);
 }
 
@@ -295,7 +297,9 @@ int seccomp_build_set(struct seccomp_set *ret, struct err *err)
 	if (r == 0)
 		r = build_deny(&ret->deny);
 	if (r == 0)
-		r = build_init(&ret->init);
+		r = build_init(&ret->init, NULL);
+	if (r == 0)
+		r = build_init(&ret->connector, seccomp_connector_allowed);
 	if (r == 0)
 		r = build_daemon(&ret->daemon);
 	if (r == 0)

@@ -15,7 +15,7 @@ struct seccomp_program {
 };
 
 struct seccomp_set {
-	struct seccomp_program allow, deny, init, daemon, parser;
+	struct seccomp_program allow, deny, init, connector, daemon, parser;
 };
 
 /* Build all for the machine this runs on. Pure: nothing is loaded. */
@@ -29,6 +29,7 @@ struct seccomp_row {
 extern const struct seccomp_row seccomp_allowed[];
 extern const struct seccomp_row seccomp_refused[]; /* knowingly left out of it */
 extern const struct seccomp_row seccomp_init_allowed[];
+extern const struct seccomp_row seccomp_connector_allowed[]; /* besides */
 extern const struct seccomp_row seccomp_daemon_refused[];
 extern const struct seccomp_row seccomp_parser_allowed[];
 extern const struct seccomp_row seccomp_parser_refused[]; /* an error; all others kill */

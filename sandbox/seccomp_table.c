@@ -127,6 +127,13 @@ const struct seccomp_row seccomp_init_allowed[] = {
 	{ NULL, NULL },
 };
 
+const struct seccomp_row seccomp_connector_allowed[] = {
+	{ "socket connect", "to the kernel's channels, in the network that has nothing else" },
+	{ "openat open fstat fstat64 newfstatat fstatat64 statx",
+	  "a channel that is a socket file, which must be one and not a link" },
+	{ NULL, NULL },
+};
+
 const struct seccomp_row seccomp_daemon_refused[] = {
 	{ "ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp",
 	  "it holds keys, others' too" },

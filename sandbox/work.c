@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "sandbox/caps.h"
+#include "sandbox/desk.h"
 #include "sandbox/fds.h"
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
@@ -103,6 +104,8 @@ static int work_steps(const struct enter *e, int tty, struct err *err)
 	if (r == 0 && chdir(e->plan->cwd) < 0)
 		r = err_set(err, -errno, "go to the working directory '%s' in the sandbox",
 			    e->plan->cwd);
+	if (r == 0 && e->plan->kernel)
+		r = desk_lay(e->plan->kernel, err);
 	/* Landlock and the filters need no_new_privs, which comes with this. */
 	if (r == 0)
 		r = caps_drop_all(err);
