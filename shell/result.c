@@ -48,6 +48,17 @@ static void judge_time(const struct run_facts *f, struct run_verdict *v)
 	say(v, "%s limit of %s reached", cpu ? "CPU time" : "wall clock", text);
 }
 
+static void judge_idle(const struct run_facts *f, struct run_verdict *v)
+{
+	char text[24];
+
+	format_duration(f->idle_ms, text);
+	v->word = "timeout";
+	v->exit_code = EXIT_TIME;
+	v->option = "--idle";
+	say(v, "idle limit of %s reached", text);
+}
+
 static void judge_memory(const struct run_facts *f, struct run_verdict *v)
 {
 	char text[24];
@@ -149,6 +160,14 @@ void result_judge(const struct run_facts *f, struct run_verdict *ret)
 		ret->word = "signal";
 		ret->exit_code = 128 + f->cause_signal;
 		say(ret, "sbx-shell was ended by SIG%s", signal_name(f->cause_signal));
+		break;
+	case CAUSE_IDLE:
+		judge_idle(f, ret);
+		break;
+	case CAUSE_CLIENT:
+		ret->word = "signal";
+		ret->exit_code = 128 + SIGKILL;
+		say(ret, "the program that started the kernel ended");
 		break;
 	case CAUSE_ESCAPE:
 		ret->word = "signal";

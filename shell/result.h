@@ -21,6 +21,8 @@ enum run_cause {
 	CAUSE_FS_LOST, /* the filesystem daemon died */
 	CAUSE_SIGNAL,  /* sbx-shell was told to end by 'cause_signal' and the command did not */
 	CAUSE_ESCAPE,  /* ^] three times */
+	CAUSE_IDLE,    /* a kernel that nobody used for 'idle_ms' */
+	CAUSE_CLIENT,  /* the front end of a kernel is gone */
 };
 
 /* The exit codes that are ours (doc: EXIT STATUS). */
@@ -43,6 +45,7 @@ struct run_facts {
 	struct sandbox_isolation isolation;
 	struct plan_limits limits;
 	bool have_limits;
+	uint64_t idle_ms; /* CAUSE_IDLE */
 	uint64_t wall_ms, stdout_bytes, stderr_bytes;
 };
 

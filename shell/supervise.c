@@ -31,6 +31,7 @@ struct loop {
 	uint64_t start;
 	uint64_t grace_end;    /* TERM was sent; NEVER = not */
 	uint64_t next_usage;   /* NEVER = nothing to look at */
+	uint64_t next_side;    /* NEVER = no side, or it waits for its descriptor only */
 	uint64_t insist_first; /* of three equal strokes within a second: ^], or SIGINT */
 	unsigned insists;
 	bool killed;
@@ -174,6 +175,10 @@ static void told_to_end(struct loop *l, int sig)
 	if (l->f->cause != CAUSE_NONE)
 		return;
 	l->f->cause_signal = sig;
+	if (l->s->side) {
+		end_run(l, CAUSE_SIGNAL, 0);
+		return;
+	}
 	/* A shell at its prompt ignores TERM. */
 	sandbox_signal(l->s->sb, l->s->interactive ? SIGHUP : sig);
 	sandbox_signal(l->s->sb, SIGCONT);
@@ -213,8 +218,9 @@ static void on_signal(struct loop *l, int sig)
 		break;
 	case SIGINT:
 		/* A command may take its time with one, or have its own use for it. */
-		l->f->cause_signal = sig;
-		if (insists(l))
+		if (!l->s->side)
+			l->f->cause_signal = sig;
+		if (!l->s->side && insists(l))
 			end_run(l, CAUSE_SIGNAL, 0);
 		sandbox_signal(l->s->sb, sig);
 		break;
@@ -271,7 +277,7 @@ static void look_at_usage(struct loop *l)
 	if (sandbox_poll(l->s->sb, u) < 0)
 		return;
 	if (limits->cpu_time_ms && u->cpu_ms >= limits->cpu_time_ms)
-		end_run(l, CAUSE_CPU_TIME, SIGTERM);
+		end_run(l, CAUSE_CPU_TIME, l->s->side ? SIGINT : SIGTERM);
 	if (u->memory_is_polled && limits->memory_bytes &&
 	    u->max_memory_bytes > limits->memory_bytes)
 		end_run(l, CAUSE_MEMORY, 0);
@@ -294,7 +300,7 @@ static void keep_deadlines(struct loop *l)
 	uint64_t now = now_ms();
 
 	if (l->f->cause == CAUSE_NONE && l->grace_end == NEVER && now >= wall_end(l))
-		end_run(l, CAUSE_TIME, SIGTERM);
+		end_run(l, CAUSE_TIME, l->s->side ? SIGINT : SIGTERM);
 	if (now >= l->next_usage)
 		look_at_usage(l);
 	if (now >= l->grace_end) {
@@ -304,10 +310,22 @@ static void keep_deadlines(struct loop *l)
 	}
 }
 
+static void keep_side(struct loop *l)
+{
+	const struct supervise_side *side = l->s->side;
+	enum run_cause cause = CAUSE_NONE;
+
+	if (!side)
+		return;
+	l->next_side = side->tick(side->self, now_ms(), &cause);
+	if (cause != CAUSE_NONE && l->f->cause == CAUSE_NONE)
+		end_run(l, cause, 0);
+}
+
 /* ms until the next deadline, -1 for none; rounded so that we never wake too early and spin. */
 static int next_wait(const struct loop *l)
 {
-	uint64_t now = now_ms(), next = MIN(l->grace_end, l->next_usage);
+	uint64_t now = now_ms(), next = MIN(MIN(l->grace_end, l->next_usage), l->next_side);
 
 	if (l->f->cause == CAUSE_NONE && l->grace_end == NEVER)
 		next = MIN(next, wall_end(l));
@@ -342,12 +360,13 @@ static bool turn(struct loop *l)
 {
 	struct supervise *s = l->s;
 	struct pollfd set[10];
-	size_t n = 3;
+	size_t n = 4;
 	int r;
 
 	set[0] = (struct pollfd){ .fd = sandbox_pidfd(s->sb), .events = POLLIN };
 	set[1] = (struct pollfd){ .fd = s->sigfd, .events = POLLIN };
 	set[2] = (struct pollfd){ .fd = s->fsc ? fsc_fd(s->fsc) : -1, .events = POLLRDHUP };
+	set[3] = (struct pollfd){ .fd = s->side ? s->side->fd : -1, .events = POLLIN };
 	stream_poll(&s->in, set, &n);
 	stream_poll(&s->out, set, &n);
 	stream_poll(&s->errs, set, &n);
@@ -364,7 +383,10 @@ static bool turn(struct loop *l)
 	if (set[0].revents)
 		return true;
 	move_streams(l, set);
+	if (set[3].revents)
+		s->side->ready(s->side->self);
 	keep_deadlines(l);
+	keep_side(l);
 	return false;
 }
 
@@ -417,6 +439,7 @@ int supervise_run(struct supervise *s, struct run_facts *f, struct err *err)
 		.start = now_ms(),
 		.grace_end = NEVER,
 		.next_usage = 0,
+		.next_side = s->side ? 0 : NEVER,
 	};
 
 	if (s->master >= 0) {

@@ -14,6 +14,16 @@
 struct err;
 struct fsc;
 
+/* What runs beside the streams of a run: the relay of a kernel. Borrowed. */
+struct supervise_side {
+	void *self;
+	int fd;                    /* when readable, ready() is called */
+	void (*ready)(void *self); /* never blocks */
+	/* After each turn, 'now' in ms of the monotonic clock: returns when it wants to be called
+	 * again at the latest, and may give a cause to end the run for. */
+	uint64_t (*tick)(void *self, uint64_t now, enum run_cause *ret_cause);
+};
+
 struct supervise {
 	struct sandbox *sb; /* borrowed, as all below */
 	struct fsc *fsc;    /* NULL in tests */
@@ -23,6 +33,9 @@ struct supervise {
 	int master;                  /* pty of the payload, or -1 */
 	struct stream in, out, errs; /* owned by the caller; errs unused with a pty */
 	uint64_t budget;             /* what is left of --output */
+	/* NULL = none.  With one the run is a kernel: interrupts belong to its user, a time limit
+	 * begins with one, and TERM is the end, as front ends mean it. */
+	const struct supervise_side *side;
 };
 
 /* Block what the loop takes from a signalfd, ignore what would hurt it, return the signalfd.
