@@ -7,7 +7,7 @@
 # fuzz targets, and the cases that ask for it.  Tests are found, not listed.  A case is
 # tests/cases/AREA/NAME.sh (or .py) with header lines
 #
-#   # run: root user      as whom it runs: once for each word
+#   # run: root user      as whom it runs: once for each word; "degraded" = root where no cgroup is
 #   # needs: fuse tmux    words of have_need() below, else commands; missing = skipped, with the reason
 #   # timeout: 60         seconds; then its process group is killed and it has failed
 #   # sanitize: yes       runs once more, as root, on the build with sanitizers

@@ -19,7 +19,8 @@ static int open_until_refused(void)
 
 int main(int argc, char **argv)
 {
-	int many = argc > 1 ? atoi(argv[1]) : 20, ready[2];
+	int many = argc > 1 ? atoi(argv[1]) : 20, ready[2], hold[2];
+	char c;
 	long total = 0;
 	pid_t first = fork();
 
@@ -31,21 +32,24 @@ int main(int argc, char **argv)
 		_exit(n >= 100000);
 	}
 	waitpid(first, NULL, 0);
-	if (pipe(ready) < 0)
+	if (pipe(ready) < 0 || pipe(hold) < 0)
 		return 2;
 	for (int i = 0; i < many; i++) {
 		if (fork() == 0) {
-			int n = open_until_refused();
+			int n;
 
+			close(hold[1]);
+			n = open_until_refused();
 			if (write(ready[1], &n, sizeof(n)) != sizeof(n))
 				_exit(1);
-			sleep(2);
-			_exit(0);
+			/* Until all have theirs. */
+			_exit(read(hold[0], &c, 1) != 0);
 		}
 	}
 	for (int i = 0, n; i < many; i++)
 		if (read(ready[0], &n, sizeof(n)) == sizeof(n))
 			total += n;
+	close(hold[1]);
 	printf("together %ld\n", total);
 	while (wait(NULL) > 0)
 		;

@@ -1,6 +1,7 @@
 # Helpers of the cases: ". $SBX_SRC/tests/lib/common.sh".  Arrange, act, assert; the first assertion
 # that does not hold ends the case.  PATH already holds sbx-shell and sbxctl, HOME and the working
-# directory are empty and private to this case, MODE is "root" or "user".
+# directory are empty and private to this case, MODE is "root" or "user", SBX_CGROUP is empty where
+# there is no cgroup for us.
 set -u
 
 . "$SBX_SRC/tests/lib/assert.sh"

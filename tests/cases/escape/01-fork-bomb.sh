@@ -1,10 +1,10 @@
 # Attack 1: a fork bomb meets the limit of processes; the host goes on, nothing survives.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 
 new_ws ws
-run_result r.json --quiet $show --pids 64 --time 3s --grace 0 ws -- $there/fork-bomb >out 2>err
+run_result r.json --quiet $show --pids 64 --time 1s --grace 0 ws -- $there/fork-bomb >out 2>err
 expect_match "$(cat out)" '^EAGAIN after [0-9]+$' "what the bomb met"
 made=$(sed 's/.* //' out)
 expect_between "$made" 20 64 "processes made under --pids 64"

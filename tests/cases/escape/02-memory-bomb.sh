@@ -1,5 +1,5 @@
 # Attack 2: memory by heap, memfd, /dev/shm and /tmp all count; the end is said to be the memory limit.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 # timeout: 120
 . "$SBX_SRC/tests/lib/escape.sh"

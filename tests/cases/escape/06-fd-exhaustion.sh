@@ -1,5 +1,5 @@
 # Attack 6: descriptors end at --nofile for each process; many processes do not bring the daemon down.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 # timeout: 120
 . "$SBX_SRC/tests/lib/escape.sh"

@@ -1,5 +1,5 @@
 # Attack 14: signals to pid 1, to everybody, to numbers of the host hit only the own tree.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 15: ten thousand orphaned zombies are reaped by pid 1; afterwards there is room again.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 # timeout: 120
 . "$SBX_SRC/tests/lib/escape.sh"

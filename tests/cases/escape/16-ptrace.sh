@@ -1,5 +1,5 @@
 # Attack 16: pid 1, the parent and anybody cannot be traced, read or written.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 17: the links of /proc lead nowhere, its dangerous files are masked.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

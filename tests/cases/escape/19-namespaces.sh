@@ -1,5 +1,5 @@
 # Attack 19: no new namespace, hence no new capabilities.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 21: a set-user-id program gives nothing.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

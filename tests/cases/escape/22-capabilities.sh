@@ -1,5 +1,5 @@
 # Attack 22: no capability is there, and none can be raised.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 25: what only the administrator of the host does.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

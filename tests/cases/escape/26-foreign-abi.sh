@@ -1,5 +1,5 @@
 # Attack 26: the filter cannot be walked around by another ABI.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 27: only the families that programs need.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 28: options that load protocols are refused.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

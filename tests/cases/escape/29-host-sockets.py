@@ -1,5 +1,5 @@
 # Attack 29: listeners of the host cannot be reached, neither abstract, nor by path, nor by TCP.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 import os, socket, subprocess, sys, threading, time
 

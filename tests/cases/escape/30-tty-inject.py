@@ -1,5 +1,5 @@
 # Attack 30: nothing can be typed into the caller's terminal, neither by a command nor in a shell.
-# run: root user
+# run: root user degraded
 # needs: fuse userns
 import os, pty, select, subprocess, sys, time
 
