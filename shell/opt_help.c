@@ -141,7 +141,7 @@ static int unknown_verb(const char *program, const struct opt_command *const *cm
 	size_t n = 0;
 	bool group = false;
 
-	for (; cmds[n] && n < ARRAY_LEN(names); n++) {
+	for (; n < ARRAY_LEN(names) && cmds[n]; n++) {
 		size_t len = strlen(argv[0]);
 
 		names[n] = cmds[n]->name;
