@@ -116,7 +116,7 @@ build_with() { # gcc|clang DIR
 # Only what runs is copied, in the layout in which the programs find each other.
 stage_build() { # FROM TO
 	local d
-	for d in shell fs tests/escape tests/crash tests/diff tests/posix; do
+	for d in shell fs tests/escape tests/horror tests/crash tests/diff tests/posix; do
 		[ -d "$1/$d" ] || continue
 		mkdir -p "$2/$d"
 		find "$1/$d" -maxdepth 1 -type f -perm -100 -exec cp {} "$2/$d/" \;
