@@ -538,6 +538,20 @@ pid_t fsc_pid(const struct fsc *c)
 	return c->pid;
 }
 
+bool fsc_stopped(const struct fsc *c)
+{
+	autofree char *text = NULL;
+	char path[48];
+	const char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)c->pid);
+	if (fd_read_attr(AT_FDCWD, path, &text) < 0)
+		return false;
+	/* behind a name that may hold anything */
+	p = strrchr(text, ')');
+	return p && (p[1] == ' ') && (p[2] == 'T' || p[2] == 't');
+}
+
 int fsc_kill(struct fsc *c)
 {
 	if (c->pidfd < 0)

@@ -31,9 +31,10 @@ void fsc_close(struct fsc *c);
 int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json_t **ret, int *fds,
 	     size_t *ret_nfds, struct err *err);
 
-int fsc_fd(const struct fsc *c);    /* poll for POLLHUP: the daemon died */
-pid_t fsc_pid(const struct fsc *c); /* of the daemon, from the socket's credentials */
-int fsc_kill(struct fsc *c);        /* last resort of the kill ladder: SIGKILL to the daemon */
+int fsc_fd(const struct fsc *c);       /* poll for POLLHUP: the daemon died */
+pid_t fsc_pid(const struct fsc *c);    /* of the daemon, from the socket's credentials */
+bool fsc_stopped(const struct fsc *c); /* the daemon: by SIGSTOP, or by a debugger */
+int fsc_kill(struct fsc *c);           /* last resort of the kill ladder: SIGKILL to the daemon */
 
 /* Run "sbxfsd init" with these settings (taken); 'pass_fd' >= 0 is a descriptor to read the
  * passphrase from, to its end (a trailing newline does not count).  Settings, all but "path"

@@ -26,6 +26,7 @@
 #include "sandbox/join.h"
 #include "sandbox/mnt.h"
 #include "sandbox/report.h"
+#include "sandbox/sever.h"
 #include "sandbox/usage.h"
 #include "sandbox/userns.h"
 
@@ -43,6 +44,7 @@ struct sandbox {
 	int tmpfs[3]; /* polled memory only */
 	struct cgroup *cg;
 	struct janitor janitor;
+	struct plan_workspace workspace; /* borrows what the plan does */
 	struct sandbox_isolation isolation;
 	struct sandbox_usage usage;
 };
@@ -319,6 +321,7 @@ int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *r
 		sb->link = sb->pidfd = sb->pty = sb->janitor.fd = -1;
 		for (size_t i = 0; i < ARRAY_LEN(sb->tmpfs); i++)
 			sb->tmpfs[i] = -1;
+		sb->workspace = plan->workspace;
 		r = launch_steps(sb, plan, s, ret_exec_errno, err);
 	}
 	if (s)
@@ -458,6 +461,11 @@ int sandbox_kill(struct sandbox *sb, uint64_t wait_ms)
 		/* Without cgroup.kill a process forked meanwhile needs another round. */
 		cgroup_kill(sb->cg);
 	}
+}
+
+int sandbox_sever(struct sandbox *sb)
+{
+	return sever_workspace(&sb->workspace);
 }
 
 /* The report of pid 1, if it came to make one. */

@@ -72,6 +72,10 @@ int sandbox_poll(struct sandbox *sb, struct sandbox_usage *ret);
  * when all are gone, -ETIMEDOUT after 'wait_ms' when a task hangs in a file request (the caller
  * then ends the daemon and calls again). */
 int sandbox_kill(struct sandbox *sb, uint64_t wait_ms);
+/* When ending the daemon did not help either (it is frozen, or waits for a disk that hangs): abort
+ * the connections of its mounts, as long as the plan's workspace is open.  For all sessions of the
+ * workspace its files are gone then.  -errno where that is not ours to do. */
+int sandbox_sever(struct sandbox *sb);
 /* After the pidfd became readable: how W ended, last counters; cgroups are removed. */
 int sandbox_finish(struct sandbox *sb, struct sandbox_end *ret_end, struct sandbox_usage *ret_usage,
 		   struct err *err);

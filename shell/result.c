@@ -21,6 +21,13 @@ static void say(struct run_verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
+static void say_more(struct run_verdict *v, const char *more)
+{
+	size_t n = strlen(v->reason);
+
+	snprintf(v->reason + n, sizeof(v->reason) - n, "%s%s", n ? "; " : "", more);
+}
+
 static const char *signal_name(int sig)
 {
 	const char *name = sigabbrev_np(sig);
@@ -175,6 +182,9 @@ void result_judge(const struct run_facts *f, struct run_verdict *ret)
 		say(ret, "ended from the keyboard (^] three times)");
 		break;
 	}
+	if (f->daemon_ended)
+		say_more(ret, "the workspace's daemon did not answer and was ended with it, so "
+			      "what was not synced may be missing");
 }
 
 /* 0 means "no limit" in a plan and null in JSON. */

@@ -8,12 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +34,8 @@
 #include "shell/pty.h"
 #include "shell/result.h"
 #include "shell/supervise.h"
+
+#define RECORD_WAIT_MS 1000
 
 struct run {
 	struct sbx_shell_opts opts;
@@ -263,6 +268,34 @@ static void explain(const struct run *run)
 		log_print(LOG_ERROR, "%s", v->reason);
 }
 
+static int keep_record(const struct run *run, const json_t *result, struct err *err)
+{
+	return record_write(run->ws, &run->facts, result, run->command ? run->command[0] : NULL,
+			    run->nargs, err);
+}
+
+/* The disk on which the daemon hung may hang us: let a child try. */
+static int keep_record_elsewhere(const struct run *run, const json_t *result, struct err *err)
+{
+	autoclose int pidfd = -1;
+	struct pollfd p = { .events = POLLIN };
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return err_set(err, -errno, "start a process");
+	if (pid == 0)
+		_exit(keep_record(run, result, NULL) < 0);
+	p.fd = pidfd = pidfd_open(pid, 0);
+	if (pidfd >= 0 && poll(&p, 1, RECORD_WAIT_MS) == 1) {
+		int status = 0;
+
+		waitpid(pid, &status, 0);
+		return status ? err_set(err, -EIO, "write into '%s/runs'", run->ws) : 0;
+	}
+	kill(pid, SIGKILL);
+	return err_set(err, -ETIMEDOUT, "write into '%s/runs'", run->ws);
+}
+
 static void tell(struct run *run)
 {
 	autojson json_t *result = NULL;
@@ -275,8 +308,8 @@ static void tell(struct run *run)
 		log_err(-ENOMEM, NULL);
 		return;
 	}
-	if (run->ws && record_write(run->ws, &run->facts, result,
-				    run->command ? run->command[0] : NULL, run->nargs, &err) < 0)
+	if (run->ws && (run->facts.daemon_ended ? keep_record_elsewhere(run, result, &err)
+						: keep_record(run, result, &err)) < 0)
 		log_print(LOG_WARN, "the record of this run is not kept: %s", err.text);
 	if (run->opts.result && result_write(run->opts.result, result, &err) < 0)
 		log_print(LOG_WARN, "the result is not written: %s", err.text);

@@ -16,9 +16,11 @@
 #include "fs/client.h"
 #include "shell/pty.h"
 
+#define KILL_SOON_MS  150  /* for what needs no file; a busy machine took 20 */
 #define KILL_WAIT_MS  2000 /* for a task that may be hanging in a file request */
 #define DRAIN_WAIT_MS 2000 /* for a reader of our output, after a kill */
-#define CPU_TICK_MS   5
+#define CPU_SLACK_MS  100  /* how far a CPU limit may be passed */
+#define CPU_BURST_MS  200  /* two periods of the kernel's rate limit */
 #define TICK_MS       100
 #define ESCAPE_KEY    0x1d /* ^] */
 #define INSIST_MS     1000
@@ -128,22 +130,35 @@ void supervise_free(struct supervise *s)
 	s->master = -1;
 }
 
-/* The last rungs. A task whose request the daemon has read but not answered survives SIGKILL until
- * the daemon's end of the connection is closed. */
+/* A task whose request the daemon has read but not answered survives SIGKILL until the request is
+ * answered, the daemon's end of the connection is closed, or the connection is aborted.  A daemon
+ * that is merely slow gets its time: ending it ends the other sessions of the workspace, too. */
+static int kill_with_daemon(struct loop *l)
+{
+	struct fsc *fsc = l->s->fsc;
+	int r = fsc_stopped(fsc) ? -ETIMEDOUT : sandbox_kill(l->s->sb, KILL_WAIT_MS);
+
+	if (r != -ETIMEDOUT)
+		return r;
+	l->f->daemon_ended = true;
+	fsc_kill(fsc);
+	r = sandbox_kill(l->s->sb, KILL_WAIT_MS / 4);
+	/* Frozen, or itself waiting for a disk that hangs: it cannot even die. */
+	if (r == -ETIMEDOUT && sandbox_sever(l->s->sb) == 0)
+		r = sandbox_kill(l->s->sb, KILL_WAIT_MS);
+	return r;
+}
+
+/* The last rungs. */
 static void kill_all(struct loop *l)
 {
-	int r;
-
 	if (l->killed)
 		return;
 	l->killed = true;
 	l->grace_end = NEVER;
-	r = sandbox_kill(l->s->sb, KILL_WAIT_MS);
-	if (r == -ETIMEDOUT && l->s->fsc) {
-		fsc_kill(l->s->fsc);
-		r = sandbox_kill(l->s->sb, KILL_WAIT_MS);
-	}
-	l->hung = r;
+	l->hung = sandbox_kill(l->s->sb, l->s->fsc ? KILL_SOON_MS : KILL_WAIT_MS);
+	if (l->hung == -ETIMEDOUT && l->s->fsc)
+		l->hung = kill_with_daemon(l);
 }
 
 /* Record why; ask first when 'sig' says how and there is a grace. The first cause stays. */
@@ -258,13 +273,21 @@ static void take_signals(struct loop *l)
 		on_signal(l, (int)si.ssi_signo);
 }
 
-/* The CPU limit cannot be reached before all CPUs have worked for the rest of it. */
-static uint64_t cpu_wait(uint64_t limit, uint64_t used)
+/* The limit cannot be reached before all CPUs have worked for the rest of it, nor faster than the
+ * rate allows, whose periods may be spent at once.  Where all CPUs work the first look is the last
+ * but one; where nothing does there is nothing to look at for long.  Near the end the looks are so
+ * close that all CPUs together stay within half of CPU_SLACK_MS between two. */
+static uint64_t cpu_wait(const struct plan_limits *l, uint64_t used)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t rest = limit > used ? (limit - used) / (uint64_t)MAX(cpus, 1) : TICK_MS;
+	const uint64_t cpus = (uint64_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+	const uint64_t rest = l->cpu_time_ms > used ? l->cpu_time_ms - used : 0;
+	uint64_t soonest = rest / cpus;
 
-	return MAX(MIN(rest, (uint64_t)TICK_MS), (uint64_t)CPU_TICK_MS);
+	if (rest == 0)
+		return TICK_MS;
+	if (l->cpu_milli && rest * 1000 / l->cpu_milli > CPU_BURST_MS)
+		soonest = MAX(soonest, rest * 1000 / l->cpu_milli - CPU_BURST_MS);
+	return MAX(soonest, MAX(MIN(CPU_SLACK_MS / 2 / cpus, 5UL), 1UL));
 }
 
 static void look_at_usage(struct loop *l)
@@ -287,7 +310,7 @@ static void look_at_usage(struct loop *l)
 		end_run(l, CAUSE_MEMORY, 0);
 	l->next_usage = memory || u->memory_is_polled ? now + TICK_MS : NEVER;
 	if (limits->cpu_time_ms)
-		l->next_usage = MIN(l->next_usage, now + cpu_wait(limits->cpu_time_ms, u->cpu_ms));
+		l->next_usage = MIN(l->next_usage, now + cpu_wait(limits, u->cpu_ms));
 }
 
 static uint64_t wall_end(const struct loop *l)

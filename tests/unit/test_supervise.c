@@ -24,13 +24,14 @@ struct sandbox {
 	pid_t pid;
 	int pidfd;
 	int hang; /* sandbox_kill() fails so many times */
-	unsigned kills, terms;
+	unsigned kills, terms, severed;
 	struct sandbox_usage usage;
 };
 
 struct fsc {
 	int fd;
 	unsigned kills;
+	bool stopped;
 };
 
 int sandbox_pidfd(const struct sandbox *sb)
@@ -59,6 +60,17 @@ int sandbox_kill(struct sandbox *sb, uint64_t wait_ms)
 	}
 	kill(-sb->pid, SIGKILL);
 	return 0;
+}
+
+int sandbox_sever(struct sandbox *sb)
+{
+	sb->severed++;
+	return 0;
+}
+
+bool fsc_stopped(const struct fsc *c)
+{
+	return c->stopped;
 }
 
 int fsc_fd(const struct fsc *c)
@@ -135,7 +147,7 @@ static int finish(void)
 	close(sb.pidfd);
 	close(s.sigfd);
 	supervise_free(&s);
-	sb = (struct sandbox){ .kills = sb.kills, .terms = sb.terms };
+	sb = (struct sandbox){ .kills = sb.kills, .terms = sb.terms, .severed = sb.severed };
 	return r < 0 ? r : status;
 }
 
@@ -266,21 +278,40 @@ static void test_daemon_dies(void)
 	close(pair[0]);
 }
 
+/* A run at its time limit of which something cannot be killed so many times. */
+static int hang(int times, bool stopped)
+{
+	int r;
+
+	reset();
+	limits.time_ms = 100;
+	limits.grace_ms = 0;
+	fsc.stopped = stopped;
+	sb.hang = times;
+	r = run("exec sleep 30");
+	CHECK_EQ(f.cause, CAUSE_TIME);
+	return r;
+}
+
 static void test_hanging_request(void)
 {
-	reset();
-	limits.time_ms = 100;
-	limits.grace_ms = 0;
-	sb.hang = 1;
-	CHECK_EQ(run("exec sleep 30"), SIGKILL);
-	CHECK_EQ(fsc.kills, 1);
-	CHECK_EQ(sb.kills, 2);
-	CHECK_EQ(f.cause, CAUSE_TIME);
-	reset();
-	limits.time_ms = 100;
-	limits.grace_ms = 0;
-	sb.hang = 2;
-	CHECK_EQ(run("exec sleep 30"), -ETIMEDOUT);
+	/* slow only */
+	CHECK_EQ(hang(1, false), SIGKILL);
+	CHECK_EQ(fsc.kills, 0);
+	CHECK(!f.daemon_ended);
+	/* slow without end; stopped, for which nobody waits */
+	for (int stopped = 0; stopped < 2; stopped++) {
+		CHECK_EQ(hang(2 - stopped, stopped), SIGKILL);
+		CHECK_EQ(fsc.kills, 1);
+		CHECK_EQ(sb.kills, 3 - (unsigned)stopped);
+		CHECK_EQ(sb.severed, 0);
+		CHECK(f.daemon_ended);
+	}
+	/* the daemon cannot die either */
+	CHECK_EQ(hang(3, false), SIGKILL);
+	CHECK_EQ(sb.severed, 1);
+	/* nothing helps, and that is said */
+	CHECK_EQ(hang(4, false), -ETIMEDOUT);
 }
 
 /* Send a signal to ourselves a little later, as a batch system would. */

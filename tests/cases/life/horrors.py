@@ -179,7 +179,7 @@ class Worker:
         seen.pop(shell.pid, None)
         try:
             # A launch that waits for a stopped daemon gives up when that is killed; by us, here.
-            shell.wait(6 if stopped else 15)
+            shell.wait(2 if stopped else 15)
         except subprocess.TimeoutExpired:
             if not stopped:
                 self.bad(n, end, f"sbx-shell lives on after 15 s: {describe(marked(mark.encode()))}", argv)
