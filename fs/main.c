@@ -9,6 +9,7 @@
  *   sbxfsd holder                       internal: fs/holder.h */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static int parse_fd(const char *s)
 {
 	uint64_t n;
 
-	return parse_u64(s, &n) == 0 && n < 1024 ? (int)n : -1;
+	return parse_u64(s, &n) == 0 && n <= INT_MAX ? (int)n : -1;
 }
 
 /* The report or the error of a one-shot command, as JSON on stdout. */

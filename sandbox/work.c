@@ -94,10 +94,14 @@ static int try_exec(const struct sandbox_plan *p)
 	return denied ? EACCES : ENOENT;
 }
 
-static int work_steps(const struct enter *e, int tty, struct err *err)
+static int work_steps(const struct enter *e, int tty, int report_pipe, struct err *err)
 {
 	int r = take_session(e, tty, err);
 
+	/* What S was started with, too: a thousand of those would leave no room below --nofile for
+	 * the steps to come. */
+	if (r == 0)
+		r = fds_close_except(&report_pipe, 1, err);
 	if (r == 0)
 		r = rlim_set(&e->plan->limits, err);
 	/* With the rights of the payload's id, and before Landlock, whose rules name places. */
@@ -129,7 +133,7 @@ static int work_steps(const struct enter *e, int tty, struct err *err)
 void work(const struct enter *e, int tty, int report_pipe)
 {
 	struct report rep = { .kind = REPORT_ERROR };
-	int r = work_steps(e, tty, &rep.err);
+	int r = work_steps(e, tty, report_pipe, &rep.err);
 
 	if (r == 0) {
 		umask(022);
