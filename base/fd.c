@@ -139,12 +139,20 @@ int fd_read_attr(int dirfd, const char *path, char **ret)
 
 	if (fd < 0)
 		return -errno;
-	buf = malloc(65537);
-	if (!buf)
-		return -ENOMEM;
-	n = fd_read_full(fd, buf, 65536);
-	if (n < 0)
-		return (int)n;
+	/* Mostly it is short: a large buffer would cost more than the reading. */
+	for (size_t size = 4096;; size = 65536) {
+		buf = malloc(size + 1);
+		if (!buf)
+			return -ENOMEM;
+		n = fd_read_full(fd, buf, size);
+		if (n < 0)
+			return (int)n;
+		if ((size_t)n < size || size == 65536)
+			break;
+		free(take_ptr(buf));
+		if (lseek(fd, 0, SEEK_SET) < 0)
+			return -errno;
+	}
 	buf[n] = '\0';
 	*ret = take_ptr(buf);
 	return 0;
@@ -166,8 +174,8 @@ int fd_write_attr(int dirfd, const char *path, const char *text)
 	return (size_t)n == len ? 0 : -EIO;
 }
 
-int fd_replace_begin(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
-		     struct fd_replacement *ret, struct err *err)
+static int replace_begin(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+			 bool sync, struct fd_replacement *ret, struct err *err)
 {
 	struct fd_replacement n = { .dirfd = dirfd };
 	autoclose int fd = -1;
@@ -184,7 +192,7 @@ int fd_replace_begin(int dirfd, const char *name, const void *buf, size_t len, m
 		return err_set(err, -errno, "create '%s'", n.tmp);
 	n.pending = true;
 	r = fd_write_full(fd, buf, len);
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && sync && fsync(fd) < 0)
 		r = -errno;
 	if (r < 0) {
 		fd_replace_abort(&n);
@@ -194,7 +202,13 @@ int fd_replace_begin(int dirfd, const char *name, const void *buf, size_t len, m
 	return 0;
 }
 
-int fd_replace_commit(struct fd_replacement *r, struct err *err)
+int fd_replace_begin(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+		     struct fd_replacement *ret, struct err *err)
+{
+	return replace_begin(dirfd, name, buf, len, mode, true, ret, err);
+}
+
+static int replace_commit(struct fd_replacement *r, bool sync, struct err *err)
 {
 	if (renameat(r->dirfd, r->tmp, r->dirfd, r->name) < 0) {
 		int code = -errno;
@@ -204,9 +218,14 @@ int fd_replace_commit(struct fd_replacement *r, struct err *err)
 	}
 	r->pending = false;
 	r->done = true;
-	if (fsync(r->dirfd) < 0)
+	if (sync && fsync(r->dirfd) < 0)
 		return err_set(err, -errno, "sync the directory of '%s'", r->name);
 	return 0;
+}
+
+int fd_replace_commit(struct fd_replacement *r, struct err *err)
+{
+	return replace_commit(r, true, err);
 }
 
 void fd_replace_abort(struct fd_replacement *r)
@@ -223,6 +242,15 @@ int fd_replace_file(int dirfd, const char *name, const void *buf, size_t len, mo
 	int r = fd_replace_begin(dirfd, name, buf, len, mode, &n, err);
 
 	return r < 0 ? r : fd_replace_commit(&n, err);
+}
+
+int fd_replace_file_lazily(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+			   struct err *err)
+{
+	struct fd_replacement n;
+	int r = replace_begin(dirfd, name, buf, len, mode, false, &n, err);
+
+	return r < 0 ? r : replace_commit(&n, false, err);
 }
 
 int fd_send(int sock, const void *buf, size_t len, const int *fds, size_t nfds)

@@ -36,6 +36,11 @@ int fd_write_attr(int dirfd, const char *path, const char *text);
 int fd_replace_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
 		    struct err *err);
 
+/* The same without the syncs, for what nobody misses after a power cut: it may be there in part
+ * then. */
+int fd_replace_file_lazily(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
+			   struct err *err);
+
 /* The same in two steps, for files that belong together: what needs space first, for all of them.
  * Each begin that succeeded is ended by a commit or an abort. */
 struct fd_replacement {

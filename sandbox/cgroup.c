@@ -213,16 +213,13 @@ size_t cgroup_fds(const struct cgroup *cg, int *ret, size_t max)
 	return n;
 }
 
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *err)
+int cgroup_enter(const struct cgroup *cg, struct err *err)
 {
-	char line[24];
-
-	snprintf(line, sizeof(line), "%d", (int)pid);
 	for (int i = TREE_UNIFIED + 1; i < TREE_COUNT; i++) {
-		int r = cg->leaf[i] >= 0 ? fd_write_attr(cg->leaf[i], "cgroup.procs", line) : 0;
+		/* Not cgroup.procs: "0" in tasks is the one way without the global lock. */
+		int r = cg->leaf[i] >= 0 ? fd_write_attr(cg->leaf[i], "tasks", "0") : 0;
 
-		/* ESRCH: it ended already, and its report says why. */
-		if (r < 0 && r != -ESRCH)
+		if (r < 0)
 			return err_set(err, r, "put the sandbox into its cgroup");
 	}
 	return 0;
@@ -385,7 +382,7 @@ bool cgroup_is_empty(const struct cgroup *cg)
 }
 
 /* A leaf whose supervisor is dead and whose lock is free: nobody is in charge of it. */
-static void sweep_leaf(int place, enum cgroup_tree tree, const char *name)
+static void sweep_leaf(int place, enum cgroup_tree tree, const char *name, bool patient)
 {
 	int leaf[TREE_COUNT] = { -1, -1, -1, -1, -1 };
 	autoclose int fd = -1;
@@ -401,27 +398,26 @@ static void sweep_leaf(int place, enum cgroup_tree tree, const char *name)
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return;
 	leaf[tree] = fd;
-	for (int tries = 0; tries < 5; tries++) {
+	for (int tries = patient ? 5 : 1; tries-- > 0;) {
 		if (unlinkat(place, name, AT_REMOVEDIR) == 0)
 			return;
 		kill_leaves(leaf);
-		usleep(2000);
+		if (patient)
+			usleep(2000);
 	}
 }
 
-void cgroup_sweep(void)
+void cgroup_sweep(const struct cgroup *cg, bool patient)
 {
-	struct cgroup_places places;
-
-	cgroup_places_open(&places, false);
 	for (int i = 0; i < TREE_COUNT; i++) {
+		const int place = cg->places.fd[i];
 		autoclosedir DIR *dir = NULL;
 		struct dirent *d;
-		int fd = places.fd[i] < 0 ? -1 : dup(places.fd[i]);
+		/* Not a dup, which would share the position with the janitor. */
+		int fd = place < 0 ? -1 : openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		dir = fd < 0 ? NULL : fdopendir(fd);
 		while (dir && (d = readdir(dir)))
-			sweep_leaf(places.fd[i], (enum cgroup_tree)i, d->d_name);
+			sweep_leaf(place, (enum cgroup_tree)i, d->d_name, patient);
 	}
-	cgroup_places_close(&places);
 }

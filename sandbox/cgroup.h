@@ -46,8 +46,10 @@ void cgroup_find(struct cgroup *cg);
 const struct cgroup_powers *cgroup_get_powers(const struct cgroup *cg);
 /* Directory for CLONE_INTO_CGROUP, or -1. */
 int cgroup_birth_fd(const struct cgroup *cg);
-/* Move 'pid' into the hierarchies that it could not be born in. */
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct err *err);
+/* Move the calling process, of one thread, into the v1 hierarchies: no process can be born into a
+ * leaf there, but what it starts inherits them.  Itself and no other, since the kernel then needs
+ * no grace period of all processors for it, which takes longer than all else of a start. */
+int cgroup_enter(const struct cgroup *cg, struct err *err);
 /* Counters since the leaf was made. */
 void cgroup_read(const struct cgroup *cg, struct cgroup_counters *ret);
 /* What its processes hold now, without caches of files; 0 when memory is not counted. */
@@ -62,8 +64,9 @@ void cgroup_free(struct cgroup *cg);
 /* Descriptors that a janitor must keep, at most 'max'. */
 size_t cgroup_fds(const struct cgroup *cg, int *ret, size_t max);
 
-/* Remove what dead supervisors left beside our own place. */
-void cgroup_sweep(void);
+/* Remove what dead supervisors left beside our own place.  Without patience whatever takes time to
+ * end is left to the next sweep. */
+void cgroup_sweep(const struct cgroup *cg, bool patient);
 
 /* Pure, for tests.  The path of the v1 hierarchy with 'controller' ("" for v2) in the text of
  * /proc/PID/cgroup; 0, -ENOENT, or -ENAMETOOLONG. */

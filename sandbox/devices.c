@@ -18,19 +18,19 @@
 
 /* Numbers are checked: what lies at the path on the host may have been replaced. */
 static const struct {
-	const char *path;
+	const char *name;
 	unsigned major, minor;
 } nodes[] = {
-	{ "/dev/null", 1, 3 },   { "/dev/zero", 1, 5 },    { "/dev/full", 1, 7 },
-	{ "/dev/random", 1, 8 }, { "/dev/urandom", 1, 9 }, { "/dev/tty", 5, 0 },
+	{ "null", 1, 3 },   { "zero", 1, 5 },    { "full", 1, 7 },
+	{ "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
 };
 
 static const struct {
-	const char *path, *to;
+	const char *name, *to;
 } links[] = {
-	{ "/dev/fd", "/proc/self/fd" },       { "/dev/stdin", "/proc/self/fd/0" },
-	{ "/dev/stdout", "/proc/self/fd/1" }, { "/dev/stderr", "/proc/self/fd/2" },
-	{ "/dev/ptmx", "pts/ptmx" },
+	{ "fd", "/proc/self/fd" },       { "stdin", "/proc/self/fd/0" },
+	{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
+	{ "ptmx", "pts/ptmx" },
 };
 
 /* Files and directories of /proc that tell about the machine or take orders.  Most are closed to
@@ -54,44 +54,45 @@ static int check_node(int fd, unsigned major, unsigned minor)
 	return 0;
 }
 
-static int put_node(int root, const char *path, unsigned major, unsigned minor, struct err *err)
+static int put_node(int dev, int host_dev, const char *name, unsigned major, unsigned minor,
+		    struct err *err)
 {
-	autoclose int mnt = mnt_clone_plain(AT_FDCWD, path);
-	autoclose int target = -1;
+	autoclose int mnt = mnt_clone_plain(host_dev, name);
 	int r = mnt < 0 ? mnt : check_node(mnt, major, minor);
 
 	if (r < 0)
-		return err_set(err, r, "take over the device '%s'", path);
+		return err_set(err, r, "take over the device '/dev/%s'", name);
 	/* Read-only is about the inode (chmod, utimes), not about writing to the device. */
 	r = mnt_set(mnt, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
-	if (r < 0)
-		return r;
-	target = mnt_target_file(root, path, err);
-	return target < 0 ? target : mnt_move(mnt, target, path, err);
+	return r < 0 ? r : mnt_put(mnt, false, dev, name, err);
 }
 
-static int put_devpts(int root, struct err *err)
+static int put_devpts(int dev, struct err *err)
 {
 	static const char *const opts[] = { "newinstance", NULL,  "ptmxmode", "0666",
 					    "mode",        "620", NULL };
 	autoclose int mnt = mnt_new("devpts", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
-	autoclose int target = -1;
 
-	if (mnt < 0)
-		return mnt;
-	target = mnt_target_dir(root, "/dev/pts", err);
-	return target < 0 ? target : mnt_move(mnt, target, "/dev/pts", err);
+	return mnt < 0 ? mnt : mnt_put(mnt, true, dev, "pts", err);
 }
 
 int devices_dev(int root, struct err *err)
 {
+	autoclose int dev = mnt_target_dir(root, "/dev", err);
+	autoclose int host_dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = 0;
 
+	if (dev < 0)
+		return dev;
+	if (host_dev < 0)
+		return err_set(err, -errno, "open /dev");
 	for (size_t i = 0; i < ARRAY_LEN(nodes) && r == 0; i++)
-		r = put_node(root, nodes[i].path, nodes[i].major, nodes[i].minor, err);
-	for (size_t i = 0; i < ARRAY_LEN(links) && r == 0; i++)
-		r = mnt_symlink(root, links[i].path, links[i].to, err);
-	return r < 0 ? r : put_devpts(root, err);
+		r = put_node(dev, host_dev, nodes[i].name, nodes[i].major, nodes[i].minor, err);
+	for (size_t i = 0; i < ARRAY_LEN(links) && r == 0; i++) {
+		if (symlinkat(links[i].to, dev, links[i].name) < 0)
+			r = err_set(err, -errno, "make the link /dev/%s", links[i].name);
+	}
+	return r < 0 ? r : put_devpts(dev, err);
 }
 
 int devices_proc(int root, struct err *err)
@@ -121,18 +122,18 @@ int devices_proc(int root, struct err *err)
 
 static int mask_one(int proc_fd, const char *name, int null_fd, int empty_fd, struct err *err)
 {
-	autoclose int target = mnt_open_in(proc_fd, name);
 	autoclose int cover = -1;
 	struct stat st;
 
-	if (target == -ENOENT)
-		return 0;
-	if (target < 0 || fstat(target, &st) < 0)
-		return err_set(err, target < 0 ? target : -errno, "cover /proc/%s", name);
+	if (fstatat(proc_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_set(err, -errno, "cover /proc/%s", name);
 	cover = mnt_clone_plain(S_ISDIR(st.st_mode) ? empty_fd : null_fd, "");
 	if (cover < 0)
 		return err_set(err, cover, "cover /proc/%s", name);
-	return mnt_move(cover, target, name, err);
+	/* One part of a path, in a file system that nobody but the kernel writes. */
+	if (move_mount(cover, "", proc_fd, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(err, -errno, "cover /proc/%s", name);
+	return 0;
 }
 
 int devices_mask_proc(int root, int proc_fd, struct err *err)

@@ -15,7 +15,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/fds.h"
 
-/* A launch needs the processors more than old leaves do. */
+/* Runs that are shorter leave the sweep to the supervisors, which are not as patient. */
 #define SWEEP_DELAY_MS 200
 
 /* Out of sight of terminals and signals; holding only the pipe and the leaf. */
@@ -39,13 +39,12 @@ static int settle(const struct cgroup *cg, int pipe)
 static _Noreturn void janitor(struct cgroup *cg, int pipe)
 {
 	struct pollfd p = { .fd = pipe, .events = POLLIN };
-	int r = settle(cg, pipe);
 	char c;
 
-	if (r < 0)
+	if (settle(cg, pipe) < 0)
 		_exit(1);
-	r = poll(&p, 1, SWEEP_DELAY_MS);
-	cgroup_sweep();
+	if (poll(&p, 1, SWEEP_DELAY_MS) == 0)
+		cgroup_sweep(cg, true);
 	if (fd_read_full(pipe, &c, 1) == 1)
 		_exit(0);
 	cgroup_find(cg);
@@ -86,12 +85,18 @@ int janitor_start(const struct cgroup *cg, struct janitor *ret, struct err *err)
 
 void janitor_dismiss(struct janitor *j)
 {
-	if (j->pid <= 0)
+	if (j->pid <= 0 || j->fd < 0)
 		return;
 	fd_write_full(j->fd, "d", 1);
 	close(j->fd);
+	j->fd = -1;
+}
+
+void janitor_reap(struct janitor *j)
+{
+	if (j->pid <= 0 || j->fd >= 0)
+		return;
 	while (waitpid(j->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	j->pid = 0;
-	j->fd = -1;
 }

@@ -14,5 +14,7 @@ struct janitor {
 
 /* Fork it; 'cg' is what it looks after. To be called before J is started. */
 int janitor_start(const struct cgroup *cg, struct janitor *ret, struct err *err);
-/* All is removed: let it go, and reap it. Does nothing when there is none. */
+/* All is removed: let it go.  Does nothing when there is none. */
 void janitor_dismiss(struct janitor *j);
+/* Wait for the end of one that was let go. */
+void janitor_reap(struct janitor *j);

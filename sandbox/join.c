@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,61 +15,52 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/mnt.h"
 #include "sandbox/report.h"
 #include "sandbox/userns.h"
 
-/* G, which shares J's descriptors: clone the two mounts from where they are.  J itself must not go
- * there, since it could not come back to the host's mounts. */
-static int clone_workspace(const struct plan_workspace *w, int ret_fds[2])
+struct fetch {
+	const struct plan_workspace *w;
+	int code, fds[2];
+};
+
+/* G, which shares J's memory and descriptors: clone the two mounts from where they are.  J itself
+ * must not go there, since it could not come back to the host's mounts. */
+static int clone_workspace(void *arg)
 {
 	static const char *const places[2] = { "/datasets", "/workspace" };
+	struct fetch *f = arg;
 
-	if (setns(w->userns_fd, CLONE_NEWUSER) < 0 || setns(w->mntns_fd, CLONE_NEWNS) < 0)
-		return -errno;
-	for (int i = 0; i < 2; i++) {
-		ret_fds[i] = mnt_clone_plain(AT_FDCWD, places[i]);
-		if (ret_fds[i] < 0)
-			return ret_fds[i];
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	f->code = 0;
+	if (setns(f->w->userns_fd, CLONE_NEWUSER) < 0 || setns(f->w->mntns_fd, CLONE_NEWNS) < 0)
+		f->code = -errno;
+	for (int i = 0; i < 2 && f->code == 0; i++) {
+		f->fds[i] = mnt_clone_plain(AT_FDCWD, places[i]);
+		f->code = MIN(f->fds[i], 0);
 	}
 	return 0;
 }
 
 static int fetch_workspace(const struct join *j, struct err *err)
 {
-	struct enter *e = j->enter;
-	struct {
-		int code, fds[2];
-	} got = { .code = -EIO };
-	int pipe[2];
-	ssize_t n;
-	pid_t g;
+	/* J sleeps meanwhile (CLONE_VFORK): no copy of the memory is made, and nothing runs twice
+	 * in it. */
+	const int flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD;
+	struct fetch f = { .w = &j->enter->plan->workspace, .code = -EIO };
+	alignas(16) char stack[16384];
+	pid_t g = clone(clone_workspace, stack + sizeof(stack), flags, &f);
 
-	if (pipe2(pipe, O_CLOEXEC) < 0)
-		return err_set(err, -errno, "make a pipe");
-	g = (pid_t)syscall(SYS_clone, (unsigned long)(CLONE_FILES | SIGCHLD), 0, 0, 0, 0);
 	if (g < 0)
 		return err_set(err, -errno, "start the process that fetches the mounts");
-	if (g == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		got.code = clone_workspace(&e->plan->workspace, got.fds);
-		fd_write_full(pipe[1], &got, sizeof(got));
-		_exit(0);
-	}
-	/* Shared descriptors: the write end is open here too, so wait for the end and not for EOF.
-	 */
-	waitpid(g, NULL, 0);
-	fcntl(pipe[0], F_SETFL, O_NONBLOCK);
-	n = read(pipe[0], &got, sizeof(got));
-	close(pipe[0]);
-	close(pipe[1]);
-	if (n != (ssize_t)sizeof(got))
-		got.code = -EIO;
-	if (got.code < 0)
-		return err_set(err, got.code,
+	while (waitpid(g, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (f.code < 0)
+		return err_set(err, f.code,
 			       "take over the workspace's mounts (did its daemon end?)");
-	e->sources[ENTER_DATASETS].fd = got.fds[0];
-	e->sources[ENTER_WORKSPACE].fd = got.fds[1];
+	j->enter->sources[ENTER_DATASETS].fd = f.fds[0];
+	j->enter->sources[ENTER_WORKSPACE].fd = f.fds[1];
 	return 0;
 }
 
@@ -83,21 +75,6 @@ static int check_payload(const char *parent_map, const struct plan_workspace *w,
 	return userns_refuse_root(parent_map, own, w->outer_uid, err);
 }
 
-static int join_userns(const struct join *j, struct err *err)
-{
-	const struct plan_workspace *w = &j->enter->plan->workspace;
-	int r;
-
-	if (w->host_dir)
-		return 0;
-	r = fetch_workspace(j, err);
-	if (r < 0)
-		return r;
-	if (setns(w->userns_fd, CLONE_NEWUSER) < 0)
-		return err_set(err, -errno, "join the user namespace of the workspace");
-	return 0;
-}
-
 /* I is born inside its namespaces and its cgroup, with S as its parent. */
 static pid_t start_inside(const struct join *j, struct err *err)
 {
@@ -105,15 +82,16 @@ static pid_t start_inside(const struct join *j, struct err *err)
 		.flags = CLONE_PARENT | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
 			 CLONE_NEWIPC | CLONE_NEWUTS | CLONE_CLEAR_SIGHAND,
 	};
+	const int cgroup_fd = cgroup_birth_fd(j->cgroup);
 	long pid;
 
-	if (j->cgroup_fd >= 0) {
+	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)j->cgroup_fd;
+		args.cgroup = (uint64_t)cgroup_fd;
 	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
 	/* What only the cgroup can have been the cause of. */
-	if (pid < 0 && j->cgroup_fd >= 0 &&
+	if (pid < 0 && cgroup_fd >= 0 &&
 	    (errno == EBUSY || errno == EOPNOTSUPP || errno == EACCES || errno == ENODEV))
 		return err_set(err, -errno, "start the sandbox in its cgroup");
 	if (pid < 0)
@@ -152,7 +130,12 @@ static int join_steps(const struct join *j, pid_t supervisor, struct err *err)
 	r = root ? fd_read_attr(AT_FDCWD, "/proc/self/uid_map", &map) : 0;
 	if (r < 0)
 		return err_set(err, r, "read the id map of this process");
-	r = join_userns(j, err);
+	r = w->host_dir ? 0 : fetch_workspace(j, err);
+	/* With the rights of the host's side, which are gone after the next step. */
+	if (r == 0)
+		r = cgroup_enter(j->cgroup, err);
+	if (r == 0 && !w->host_dir && setns(w->userns_fd, CLONE_NEWUSER) < 0)
+		r = err_set(err, -errno, "join the user namespace of the workspace");
 	if (r == 0 && root)
 		r = check_payload(map, w, err);
 	if (r < 0)

@@ -7,11 +7,13 @@
 
 #include "sandbox/enter.h"
 
+struct cgroup;
+
 struct join {
 	struct enter *enter;   /* J fills in the mounts of U1 */
 	int supervisor_fds[2]; /* S's ends, which must not live on in J and I */
 	int mapped_write;      /* J writes a byte when I's id maps are there */
-	int cgroup_fd;         /* where I is born (v2), or -1 */
+	const struct cgroup *cgroup;
 };
 
 /* Fork J. It reports REPORT_JOINED with I's pid, or REPORT_ERROR, over enter->link and exits.

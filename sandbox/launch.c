@@ -35,8 +35,9 @@
 #define LAUNCH_TIMEOUT_MS 30000
 
 struct sandbox {
-	int link;  /* S's end */
-	pid_t pid; /* of I, 0 before it is known */
+	int link;     /* S's end */
+	pid_t pid;    /* of I, 0 before it is known */
+	pid_t joiner; /* J, 0 when it is not there */
 	int pidfd;
 	int pty;
 	bool end_known; /* by a report that came among answers to sandbox_connect() */
@@ -179,10 +180,10 @@ static int prepare_limits(struct sandbox *sb, const struct sandbox_plan *p, stru
 }
 
 /* Link and start J; on success 's->enter.link' is closed on our side. */
-static int start(struct sandbox *sb, struct sources *s, pid_t *ret_j, struct err *err)
+static int start(struct sandbox *sb, struct sources *s, struct err *err)
 {
 	int link[2], mapped[2];
-	struct join j = { .enter = &s->enter, .cgroup_fd = cgroup_birth_fd(sb->cg) };
+	struct join j = { .enter = &s->enter, .cgroup = sb->cg };
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0)
@@ -205,8 +206,15 @@ static int start(struct sandbox *sb, struct sources *s, pid_t *ret_j, struct err
 	close(mapped[1]);
 	if (pid < 0)
 		return (int)pid;
-	*ret_j = pid;
+	sb->joiner = pid;
 	return 0;
+}
+
+static void reap_joiner(struct sandbox *sb)
+{
+	while (sb->joiner > 0 && waitpid(sb->joiner, NULL, 0) < 0 && errno == EINTR)
+		;
+	sb->joiner = 0;
 }
 
 static int send_go(struct sandbox *sb, pid_t pid, struct err *err)
@@ -219,9 +227,8 @@ static int send_go(struct sandbox *sb, pid_t pid, struct err *err)
 	sb->pidfd = pidfd_open(pid, 0);
 	if (sb->pidfd < 0)
 		return err_set(err, -errno, "open pid 1 of the sandbox");
-	r = cgroup_join(sb->cg, pid, err);
-	if (r < 0)
-		return r;
+	/* It was the first in the cgroup, and is not to count among the payload's processes. */
+	reap_joiner(sb);
 	r = fd_send(sb->link, &go, sizeof(go), NULL, 0);
 	/* I failed before it came to listen: its own report, which follows, says why. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
@@ -287,20 +294,20 @@ static int follow(struct sandbox *sb, int *ret_exec_errno, struct err *err)
 static int launch_steps(struct sandbox *sb, const struct sandbox_plan *plan, struct sources *s,
 			int *ret_exec_errno, struct err *err)
 {
-	pid_t j = 0;
 	int r = prepare_limits(sb, plan, err);
 
 	if (r == 0)
 		r = open_sources(s, plan, err);
 	if (r == 0)
-		r = start(sb, s, &j, err);
+		r = start(sb, s, err);
 	if (r < 0)
 		return r;
+	/* While J works. */
+	cgroup_sweep(sb->cg, false);
 	r = follow(sb, ret_exec_errno, err);
-	if (r < 0)
-		kill(j, SIGKILL);
-	while (waitpid(j, NULL, 0) < 0 && errno == EINTR)
-		;
+	if (r < 0 && sb->joiner > 0)
+		kill(sb->joiner, SIGKILL);
+	reap_joiner(sb);
 	return r;
 }
 
@@ -543,8 +550,10 @@ static void end_all(struct sandbox *sb)
 		if (wait_fd(sb->pidfd, 0))
 			waitpid(sb->pid, NULL, 0);
 	}
-	if (sb->cg && cgroup_remove(sb->cg) == 0)
+	/* Done by sandbox_finish(), if there was one. */
+	if (sb->janitor.fd >= 0 && cgroup_remove(sb->cg) == 0)
 		janitor_dismiss(&sb->janitor);
+	janitor_reap(&sb->janitor);
 	/* Else the janitor, which sees the pipe close, goes on trying. */
 	if (sb->janitor.fd >= 0)
 		close(sb->janitor.fd);
@@ -567,9 +576,4 @@ void sandbox_free(struct sandbox *sb)
 	if (sb->link >= 0)
 		close(sb->link);
 	free(sb);
-}
-
-void sandbox_sweep(void)
-{
-	cgroup_sweep();
 }

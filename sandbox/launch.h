@@ -80,6 +80,3 @@ int sandbox_sever(struct sandbox *sb);
 int sandbox_finish(struct sandbox *sb, struct sandbox_end *ret_end, struct sandbox_usage *ret_usage,
 		   struct err *err);
 void sandbox_free(struct sandbox *sb);
-
-/* Remove cgroups that dead supervisors (killed by SIGKILL) left; called at every launch. */
-void sandbox_sweep(void);

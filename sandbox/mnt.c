@@ -1,5 +1,6 @@
 #include "sandbox/mnt.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -93,6 +94,19 @@ int mnt_move(int mnt_fd, int target_fd, const char *what, struct err *err)
 	return 0;
 }
 
+int mnt_put(int mnt_fd, bool is_dir, int dir, const char *name, struct err *err)
+{
+	int r = is_dir ? mkdirat(dir, name, 0755) : mknodat(dir, name, S_IFREG | 0444, 0);
+
+	assert(!strchr(name, '/'));
+	if (r < 0 && errno != EEXIST)
+		return err_set(err, -errno, "make the place '%s' in the sandbox", name);
+	/* Without MOVE_MOUNT_T_SYMLINKS, so a link at the end is not followed. */
+	if (move_mount(mnt_fd, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(err, -errno, "put '%s' into its place", name);
+	return 0;
+}
+
 static int open_in(int root, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
@@ -177,18 +191,14 @@ int mnt_target_file(int root, const char *path, struct err *err)
 	return r < 0 ? err_set(err, r, "make the place '%s' in the sandbox", path) : r;
 }
 
-int mnt_write_file(int root, const char *path, const char *text, struct err *err)
+int mnt_write_file(int dir, const char *name, const char *text, struct err *err)
 {
-	const char *name;
-	autoclose int dir = open_parent(root, path, &name, err);
-	autoclose int fd = -1;
+	autoclose int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	int r;
 
-	if (dir < 0)
-		return dir;
-	fd = open_in(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0444);
-	r = fd < 0 ? fd : fd_write_full(fd, text, strlen(text));
-	return r < 0 ? err_set(err, r, "write '%s' in the sandbox", path) : 0;
+	assert(!strchr(name, '/'));
+	r = fd < 0 ? -errno : fd_write_full(fd, text, strlen(text));
+	return r < 0 ? err_set(err, r, "write '%s' in the sandbox", name) : 0;
 }
 
 int mnt_symlink(int root, const char *path, const char *to, struct err *err)

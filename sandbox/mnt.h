@@ -5,6 +5,7 @@
  * below a root follows a symlink: that is where other sandboxes had their escapes. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mount.h>
 #include <sys/types.h>
@@ -37,6 +38,9 @@ int mnt_set(int mnt_fd, unsigned attrs, struct err *err);
 int mnt_idmap(int mnt_fd, int userns_fd, struct err *err);
 /* Put a detached mount onto an O_PATH descriptor. 'what' names it in errors. */
 int mnt_move(int mnt_fd, int target_fd, const char *what, struct err *err);
+/* Put a detached mount, of a directory or of something else, onto 'name' (made if it is missing) in
+ * a directory that is ours alone so far. 'name' is one part of a path, so nothing is walked. */
+int mnt_put(int mnt_fd, bool is_dir, int dir, const char *name, struct err *err);
 
 /* Descriptor, as a target of mnt_move(), of a directory or file below 'root', made if it is
  * missing, parents too. */
@@ -44,8 +48,8 @@ int mnt_target_dir(int root, const char *path, struct err *err);
 int mnt_target_file(int root, const char *path, struct err *err);
 /* O_PATH descriptor of what is there; nothing is made. -errno only. */
 int mnt_open_in(int root, const char *path);
-/* A whole small file, mode 0444. */
-int mnt_write_file(int root, const char *path, const char *text, struct err *err);
+/* A whole small file, mode 0444, directly in 'dir'. */
+int mnt_write_file(int dir, const char *name, const char *text, struct err *err);
 /* A symlink, parents are made. */
 int mnt_symlink(int root, const char *path, const char *to, struct err *err);
 

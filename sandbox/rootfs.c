@@ -1,5 +1,6 @@
 #include "sandbox/rootfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -69,6 +70,17 @@ static const char *const etc_items[] = {
 	"papersize",
 };
 
+/* Without attributes: they come for all of these at once, in protect(). */
+static int show(int dir, const char *name, bool is_dir, int from, const char *source,
+		struct err *err)
+{
+	autoclose int mnt = mnt_clone_plain(from, source);
+
+	if (mnt < 0)
+		return err_set(err, mnt, "clone the mount of '%s'", source);
+	return mnt_put(mnt, is_dir, dir, name, err);
+}
+
 static int show_system_dirs(int root, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(system_dirs); i++) {
@@ -80,9 +92,11 @@ static int show_system_dirs(int root, struct err *err)
 
 		if (n >= 0) {
 			link[n] = '\0';
-			r = mnt_symlink(root, dir, link, err);
+			r = symlinkat(link, root, dir + 1) < 0
+				    ? err_set(err, -errno, "make the link '%s'", dir)
+				    : 0;
 		} else if (lstat(dir, &st) == 0 && S_ISDIR(st.st_mode)) {
-			r = mnt_show(root, dir, dir, RO, err);
+			r = show(root, dir + 1, true, AT_FDCWD, dir, err);
 		} else {
 			continue;
 		}
@@ -92,40 +106,72 @@ static int show_system_dirs(int root, struct err *err)
 	return 0;
 }
 
-static int show_etc_item(int root, const char *item, struct err *err)
+static int show_etc_link(int etc, int host_etc, const char *item, struct err *err)
 {
-	char path[PATH_MAX], link[PATH_MAX];
-	struct stat st;
-	ssize_t n;
+	char link[PATH_MAX];
+	ssize_t n = readlinkat(host_etc, item, link, sizeof(link) - 1);
 
-	snprintf(path, sizeof(path), "/etc/%s", item);
-	if (lstat(path, &st) < 0)
-		return 0;
-	if (!S_ISLNK(st.st_mode))
-		return mnt_show(root, path, path, RO, err);
-	n = readlink(path, link, sizeof(link) - 1);
 	if (n < 0)
-		return err_set(err, -errno, "read the link '%s'", path);
+		return err_set(err, -errno, "read the link '/etc/%s'", item);
 	link[n] = '\0';
-	return mnt_symlink(root, path, link, err);
+	return mnt_symlink(etc, item, link, err);
 }
 
-static int write_etc(int root, const struct sandbox_plan *p, struct err *err)
+/* 'type' as readdir() says it. */
+static int show_etc_item(int etc, int host_etc, const char *item, unsigned char type,
+			 struct err *err)
+{
+	autoclose int mnt = -1, target = -1;
+	struct stat st;
+
+	if (type == DT_UNKNOWN) {
+		if (fstatat(host_etc, item, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return 0;
+		type = IFTODT(st.st_mode);
+	}
+	if (type == DT_LNK)
+		return show_etc_link(etc, host_etc, item, err);
+	if (!strchr(item, '/'))
+		return show(etc, item, type == DT_DIR, host_etc, item, err);
+	mnt = mnt_clone_plain(host_etc, item);
+	if (mnt < 0)
+		return err_set(err, mnt, "clone the mount of '/etc/%s'", item);
+	target = type == DT_DIR ? mnt_target_dir(etc, item, err) : mnt_target_file(etc, item, err);
+	return target < 0 ? target : mnt_move(mnt, target, item, err);
+}
+
+/* The items that belong to one entry of the host's /etc. */
+static int show_etc_entry(int etc, int host_etc, const struct dirent *d, struct err *err)
+{
+	const size_t n = strlen(d->d_name);
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(etc_items) && r == 0; i++) {
+		const char *item = etc_items[i];
+
+		if (strncmp(item, d->d_name, n) == 0 && (!item[n] || item[n] == '/'))
+			r = show_etc_item(etc, host_etc, item, item[n] ? DT_UNKNOWN : d->d_type,
+					  err);
+	}
+	return r;
+}
+
+static int write_etc(int etc, const struct sandbox_plan *p, struct err *err)
 {
 	char passwd[512], group[256], hosts[256], hostname[80];
 	const char *shell = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh";
 	const struct {
-		const char *path, *text;
+		const char *name, *text;
 	} files[] = {
-		{ "/etc/passwd", passwd },
-		{ "/etc/group", group },
-		{ "/etc/hosts", hosts },
-		{ "/etc/hostname", hostname },
-		{ "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"
-					"services: files\nprotocols: files\n" },
-		{ "/etc/resolv.conf", "" },
-		{ "/etc/host.conf", "multi on\n" },
-		{ "/etc/shells", "/bin/sh\n/bin/bash\n" },
+		{ "passwd", passwd },
+		{ "group", group },
+		{ "hosts", hosts },
+		{ "hostname", hostname },
+		{ "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"
+				   "services: files\nprotocols: files\n" },
+		{ "resolv.conf", "" },
+		{ "host.conf", "multi on\n" },
+		{ "shells", "/bin/sh\n/bin/bash\n" },
 	};
 
 	/* The user first: with --uid 0 the first line that fits is the one that counts. */
@@ -140,7 +186,7 @@ static int write_etc(int root, const struct sandbox_plan *p, struct err *err)
 		 "127.0.0.1 localhost %s\n::1 localhost ip6-localhost ip6-loopback\n", p->hostname);
 	snprintf(hostname, sizeof(hostname), "%s\n", p->hostname);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		int r = mnt_write_file(root, files[i].path, files[i].text, err);
+		int r = mnt_write_file(etc, files[i].name, files[i].text, err);
 
 		if (r < 0)
 			return r;
@@ -150,10 +196,30 @@ static int write_etc(int root, const struct sandbox_plan *p, struct err *err)
 
 static int make_etc(int root, const struct sandbox_plan *p, struct err *err)
 {
-	int r = write_etc(root, p, err);
+	autoclose int etc = mnt_target_dir(root, "/etc", err);
+	autoclosedir DIR *host = opendir("/etc");
+	const struct dirent *d;
+	int r;
 
-	for (size_t i = 0; i < ARRAY_LEN(etc_items) && r == 0; i++)
-		r = show_etc_item(root, etc_items[i], err);
+	if (etc < 0)
+		return etc;
+	if (!host)
+		return err_set(err, -errno, "open /etc");
+	r = write_etc(etc, p, err);
+	/* Reading the directory is cheaper than asking for each item, most of which are missing. */
+	while (r == 0 && (d = readdir(host)))
+		r = show_etc_entry(etc, dirfd(host), d, err);
+	return r;
+}
+
+/* All that was shown so far, in one go; the root itself is still to be written. */
+static int protect(int root, struct err *err)
+{
+	struct mount_attr writable = { .attr_clr = MOUNT_ATTR_RDONLY };
+	int r = mnt_set(root, RO, err);
+
+	if (r == 0 && mount_setattr(root, "", AT_EMPTY_PATH, &writable, sizeof(writable)) < 0)
+		r = err_set(err, -errno, "set the attributes of the root");
 	return r;
 }
 
@@ -214,7 +280,7 @@ static int put_source(int root, const struct enter_source *s, struct err *err)
 {
 	autoclose int mnt = open_source(s, err);
 	autoclose int target = -1;
-	struct stat st;
+	struct statx st;
 	int r;
 
 	if (mnt < 0)
@@ -222,11 +288,12 @@ static int put_source(int root, const struct enter_source *s, struct err *err)
 	r = mnt_set(mnt, s->writable ? MNT_BASE : RO, err);
 	if (r < 0)
 		return err_wrap(err, r, "protect '%s'", s->dest);
-	if (fstat(mnt, &st) < 0)
+	/* What it is never changes: the workspace's daemon, or a server, need not be asked. */
+	if (statx(mnt, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
 		return err_set(err, -errno, "look at '%s'", s->dest);
-	if (S_ISDIR(st.st_mode))
+	if (S_ISDIR(st.stx_mode))
 		target = mnt_target_dir(root, s->dest, err);
-	else if (S_ISREG(st.st_mode))
+	else if (S_ISREG(st.stx_mode))
 		target = mnt_target_file(root, s->dest, err);
 	else
 		return err_set(err, -EINVAL, "'%s' is neither a directory nor a regular file.",
@@ -304,7 +371,9 @@ static int make_root(struct err *err)
 
 int rootfs_build(const struct enter *e, int ret_tmpfs[ROOTFS_NTMPFS], struct err *err)
 {
-	static const char *const empty_dirs[] = { "/run", "/var", "/home" };
+	static const char *const dirs[] = { "run",     "var",     "home",     "home/sbx",
+					    "tmp",     "etc",     "proc",     "dev",
+					    "dev/pts", "dev/shm", "datasets", "workspace" };
 	autoclose int root = -1;
 	int r = 0;
 
@@ -314,17 +383,18 @@ int rootfs_build(const struct enter *e, int ret_tmpfs[ROOTFS_NTMPFS], struct err
 	root = make_root(err);
 	if (root < 0)
 		return root;
-	for (size_t i = 0; i < ARRAY_LEN(empty_dirs) && r == 0; i++) {
-		autoclose int fd = mnt_target_dir(root, empty_dirs[i], err);
-
-		r = fd < 0 ? fd : 0;
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		if (mkdirat(root, dirs[i], 0755) < 0)
+			return err_set(err, -errno, "make /%s in the sandbox", dirs[i]);
 	}
-	if (r == 0)
-		r = mnt_symlink(root, "/var/tmp", "../tmp", err);
+	if (symlinkat("../tmp", root, "var/tmp") < 0)
+		return err_set(err, -errno, "make /var/tmp in the sandbox");
 	if (r == 0)
 		r = show_system_dirs(root, err);
 	if (r == 0)
 		r = make_etc(root, e->plan, err);
+	if (r == 0)
+		r = protect(root, err);
 	if (r == 0)
 		r = put_places(root, e, ret_tmpfs, err);
 	return r < 0 ? r : take_fd(&root);
