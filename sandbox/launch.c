@@ -22,6 +22,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/degrade.h"
 #include "sandbox/enter.h"
+#include "sandbox/explain.h"
 #include "sandbox/janitor.h"
 #include "sandbox/join.h"
 #include "sandbox/mnt.h"
@@ -45,6 +46,7 @@ struct sandbox {
 	int tmpfs[3]; /* polled memory only */
 	struct cgroup *cg;
 	struct janitor janitor;
+	struct explain explain;
 	struct plan_workspace workspace; /* borrows what the plan does */
 	struct sandbox_isolation isolation;
 	struct sandbox_usage usage;
@@ -273,6 +275,9 @@ static int follow(struct sandbox *sb, int *ret_exec_errno, struct err *err)
 		case REPORT_TMPFS:
 			keep_tmpfs(sb, fds, n);
 			break;
+		case REPORT_LISTENER:
+			sb->explain.fd = n > 0 ? fds[0] : -1;
+			break;
 		case REPORT_RUNNING:
 			sb->pty = n > 0 ? fds[0] : -1;
 			return 0;
@@ -329,6 +334,7 @@ int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *r
 		for (size_t i = 0; i < ARRAY_LEN(sb->tmpfs); i++)
 			sb->tmpfs[i] = -1;
 		sb->workspace = plan->workspace;
+		sb->explain.fd = -1;
 		r = launch_steps(sb, plan, s, ret_exec_errno, err);
 	}
 	if (s)
@@ -354,6 +360,21 @@ int sandbox_pidfd(const struct sandbox *sb)
 int sandbox_take_pty(struct sandbox *sb)
 {
 	return take_fd(&sb->pty);
+}
+
+int sandbox_explain_fd(const struct sandbox *sb)
+{
+	return sb->explain.fd;
+}
+
+void sandbox_explain(struct sandbox *sb)
+{
+	explain_serve(&sb->explain);
+}
+
+const struct sandbox_denials *sandbox_get_denials(const struct sandbox *sb)
+{
+	return &sb->explain.denied;
 }
 
 int sandbox_signal(struct sandbox *sb, int sig)
@@ -569,6 +590,8 @@ void sandbox_free(struct sandbox *sb)
 		if (sb->tmpfs[i] >= 0)
 			close(sb->tmpfs[i]);
 	}
+	if (sb->explain.fd >= 0)
+		close(sb->explain.fd);
 	if (sb->pty >= 0)
 		close(sb->pty);
 	if (sb->pidfd >= 0)

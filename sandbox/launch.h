@@ -30,6 +30,25 @@ struct sandbox_usage {
 	bool memory_is_polled; /* no cgroup: sums of RSS seen by sandbox_poll() */
 };
 
+/* With plan.explain: the system calls that the filters refused. */
+struct sandbox_denied {
+	int nr;
+	char call[48];      /* its name, or the number where it has none */
+	const char *reason; /* why not; "" where no table says it */
+	bool has_argument;
+	uint32_t argument; /* that was the cause: the family of a socket, the request of an ioctl */
+	int error;         /* the errno that it met */
+	uint64_t count;
+	pid_t pid; /* the first: its number inside, 0 = unknown */
+	char comm[72];
+};
+
+struct sandbox_denials {
+	size_t n;
+	uint64_t others; /* of further kinds, not told apart */
+	struct sandbox_denied rows[48];
+};
+
 /* How W ended. */
 struct sandbox_end {
 	bool exited; /* exit_code valid, else 'signal' ended it */
@@ -49,6 +68,12 @@ const struct sandbox_isolation *sandbox_get_isolation(const struct sandbox *sb);
 int sandbox_pidfd(const struct sandbox *sb);
 /* The pty master (plan.tty), given to the caller; -1 the second time. */
 int sandbox_take_pty(struct sandbox *sb);
+/* With plan.explain: readable when a call was refused, and then sandbox_explain() is to be called,
+ * or the caller inside waits. -1 = nothing to listen to, also when all have ended. */
+int sandbox_explain_fd(const struct sandbox *sb);
+void sandbox_explain(struct sandbox *sb);
+/* What was counted so far; borrowed from the sandbox. */
+const struct sandbox_denials *sandbox_get_denials(const struct sandbox *sb);
 /* Deliver a signal to W's process group (TERM INT HUP QUIT USR1 USR2 CONT; through pid 1). */
 int sandbox_signal(struct sandbox *sb, int sig);
 /* Of a plan with a kernel: ask pid 1 for a connection to one of its channels.  sandbox_connected()

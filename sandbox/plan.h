@@ -71,6 +71,7 @@ struct sandbox_plan {
 	int stdio[3]; /* when !tty: descriptors that become 0, 1, 2 inside (borrowed) */
 	const struct plan_kernel *kernel; /* NULL = an ordinary command */
 	bool allow_degraded;
+	bool explain;       /* count and name the system calls that are refused */
 	const char *run_id; /* names the cgroups: "20261120T101500Z-7f3a" */
 };
 

@@ -7,6 +7,7 @@
 #include <netinet/udp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -55,6 +56,16 @@ static void cleanup_ctx(scmp_filter_ctx *ctx)
 int seccomp_number(const char *name)
 {
 	return seccomp_syscall_resolve_name(name);
+}
+
+int seccomp_name(int nr, char ret[static 48])
+{
+	autofree char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+
+	if (!name || strlen(name) >= 48)
+		return -ENOENT;
+	memcpy(ret, name, strlen(name) + 1);
+	return 0;
 }
 
 int seccomp_next_name(const char **cursor, char name[static 48])
@@ -249,6 +260,35 @@ static int build_deny(struct seccomp_program *ret)
 	return r < 0 ? r : export(ctx, 0, ret);
 }
 
+/* Copy 'from' behind 'to': what it refuses with an error becomes a notification, and what it allows
+ * goes on to the instruction 'next' (0: is allowed). */
+static void append_explained(struct seccomp_program *to, const struct seccomp_program *from,
+			     uint32_t next)
+{
+	for (uint32_t i = 0; i < from->len; i++) {
+		struct sock_filter f = from->insns[i];
+		const bool ret = f.code == (BPF_RET | BPF_K);
+
+		if (ret && (f.k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO)
+			f.k = SECCOMP_RET_USER_NOTIF;
+		else if (ret && f.k == SECCOMP_RET_ALLOW && next)
+			f = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, next - to->len - 1);
+		to->insns[to->len++] = f;
+	}
+}
+
+/* Both in one program: of several filters only one may have a listener. */
+static int build_explain(const struct seccomp_program *allow, const struct seccomp_program *deny,
+			 struct seccomp_program *ret)
+{
+	if (allow->len + deny->len > SECCOMP_INSNS_MAX)
+		return -E2BIG;
+	ret->len = 0;
+	append_explained(ret, deny, deny->len);
+	append_explained(ret, allow, 0);
+	return 0;
+}
+
 /* Our own daemons: everything but the table, and sockets of one family. */
 static int build_daemon(struct seccomp_program *ret)
 {
@@ -296,6 +336,8 @@ int seccomp_build_set(struct seccomp_set *ret, struct err *err)
 
 	if (r == 0)
 		r = build_deny(&ret->deny);
+	if (r == 0)
+		r = build_explain(&ret->allow, &ret->deny, &ret->explain);
 	if (r == 0)
 		r = build_init(&ret->init, NULL);
 	if (r == 0)

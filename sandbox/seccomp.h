@@ -15,7 +15,7 @@ struct seccomp_program {
 };
 
 struct seccomp_set {
-	struct seccomp_program allow, deny, init, connector, daemon, parser;
+	struct seccomp_program allow, deny, explain, init, connector, daemon, parser;
 };
 
 /* Build all for the machine this runs on. Pure: nothing is loaded. */
@@ -34,7 +34,17 @@ extern const struct seccomp_row seccomp_daemon_refused[];
 extern const struct seccomp_row seccomp_parser_allowed[];
 extern const struct seccomp_row seccomp_parser_refused[]; /* an error; all others kill */
 
+/* Calls of which the arguments decide (seccomp.c has the rules); ends as above. */
+struct seccomp_argued {
+	const char *name;
+	unsigned arg; /* the one that tells cases apart */
+	const char *reason;
+};
+extern const struct seccomp_argued seccomp_argued[];
+
 /* The next name of a row: copied to 'name', *cursor moves behind it. -ENOENT at the end. */
 int seccomp_next_name(const char **cursor, char name[static 48]);
 /* Its number here, or negative when this machine has no such call. */
 int seccomp_number(const char *name);
+/* The other way round, into 'ret'; -ENOENT when there is no such number. */
+int seccomp_name(int nr, char ret[static 48]);

@@ -118,6 +118,16 @@ const struct seccomp_row seccomp_refused[] = {
 	{ NULL, NULL },
 };
 
+const struct seccomp_argued seccomp_argued[] = {
+	{ "clone", 0, "new processes and threads only, no namespaces" },
+	{ "socket", 0,
+	  "families other than UNIX, INET, INET6 and NETLINK_ROUTE reach past the sandbox" },
+	{ "personality", 0, "only the ordinary one, with or without random addresses" },
+	{ "ioctl", 1, "no typing into terminals, no line disciplines" },
+	{ "setsockopt", 2, "no kernel TLS and no ESP on sockets" },
+	{ NULL, 0, NULL },
+};
+
 const struct seccomp_row seccomp_init_allowed[] = {
 	{ "read recvmsg recvfrom sendmsg sendto close", "orders and reports over the link" },
 	{ "poll ppoll ppoll_time64 restart_syscall", "waiting" },

@@ -94,14 +94,32 @@ static int try_exec(const struct sandbox_plan *p)
 	return denied ? EACCES : ENOENT;
 }
 
+static int load_filters(struct err *err)
+{
+	int r = filter_load(&filter_allow, err);
+
+	return r < 0 ? r : filter_load(&filter_deny, err);
+}
+
+/* The listener goes out, and no copy stays: who holds it answers for all of us. */
+static int load_explained(const struct enter *e, struct err *err)
+{
+	autoclose int fd = filter_load_listener(&filter_explain, err);
+	int r = fd < 0 ? fd : report_send(e->link, REPORT_LISTENER, 0, &fd, 1);
+
+	return r < 0 && fd >= 0 ? err_set(err, r, "pass the listener of the filter out") : r;
+}
+
 static int work_steps(const struct enter *e, int tty, int report_pipe, struct err *err)
 {
+	/* The link only until the listener went out by it. */
+	const int keep[] = { report_pipe, e->link };
 	int r = take_session(e, tty, err);
 
 	/* What S was started with, too: a thousand of those would leave no room below --nofile for
 	 * the steps to come. */
 	if (r == 0)
-		r = fds_close_except(&report_pipe, 1, err);
+		r = fds_close_except(keep, e->plan->explain ? 2 : 1, err);
 	if (r == 0)
 		r = rlim_set(&e->plan->limits, err);
 	/* With the rights of the payload's id, and before Landlock, whose rules name places. */
@@ -124,9 +142,7 @@ static int work_steps(const struct enter *e, int tty, int report_pipe, struct er
 		r = fds_cloexec_all(err);
 	/* Last: they would refuse some of the above. */
 	if (r == 0)
-		r = filter_load(&filter_allow, err);
-	if (r == 0)
-		r = filter_load(&filter_deny, err);
+		r = e->plan->explain ? load_explained(e, err) : load_filters(err);
 	return r;
 }
 

@@ -434,6 +434,7 @@ int plan_build(const struct plan_request *rq, struct built_plan **ret, struct er
 	p->cwd = o->cwd ? o->cwd : "/workspace";
 	p->tty = rq->tty;
 	p->allow_degraded = o->allow_degraded;
+	p->explain = o->explain;
 	p->run_id = rq->run_id;
 	r = build_limits(rq, &p->limits, err);
 	if (r == 0 && !path_is_clean_absolute(p->cwd))

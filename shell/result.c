@@ -228,6 +228,33 @@ static json_t *degraded_json(const struct sandbox_isolation *i)
 	return list;
 }
 
+/* null when nobody asked. */
+static json_t *denied_json(const struct run_facts *f)
+{
+	json_t *list;
+
+	if (!f->explained)
+		return json_null();
+	list = json_array();
+	for (size_t i = 0; list && i < f->denied.n; i++) {
+		const struct sandbox_denied *d = &f->denied.rows[i];
+		const char *error = strerrorname_np(d->error);
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:o, s:s, s:I, s:s, s:i, s:s}", "call", d->call,
+					"argument",
+					d->has_argument ? json_integer((json_int_t)d->argument)
+							: json_null(),
+					"errno", error ? error : "?", "count", (json_int_t)d->count,
+					"first_command", d->comm, "first_pid", (int)d->pid,
+					"reason", d->reason));
+	}
+	if (list && f->denied.others)
+		json_array_append_new(list, json_pack("{s:n, s:I}", "call", "count",
+						      (json_int_t)f->denied.others));
+	return list;
+}
+
 /* A sentence can carry bytes of a file name that are not UTF-8: JSON cannot. */
 static json_t *reason_json(const char *reason)
 {
@@ -246,7 +273,7 @@ json_t *result_json(const struct run_facts *f, const struct run_verdict *v)
 	const struct sandbox_usage *u = &f->usage;
 
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, "
-			 "s:o}",
+			 "s:o, s:o}",
 			 "run", f->run_id, "verdict", v->word, "exit_code", code, "signal", sig,
 			 "reason", reason_json(v->reason), "wall_ms", (json_int_t)f->wall_ms,
 			 "cpu_ms", (json_int_t)u->cpu_ms, "max_memory_bytes",
@@ -254,5 +281,5 @@ json_t *result_json(const struct run_facts *f, const struct run_verdict *v)
 			 "pids_max_hits", (json_int_t)u->pids_max_hits, "stdout_bytes",
 			 (json_int_t)f->stdout_bytes, "stderr_bytes", (json_int_t)f->stderr_bytes,
 			 "limits", limits_json(f), "isolation", isolation_json(&f->isolation),
-			 "degraded", degraded_json(&f->isolation));
+			 "degraded", degraded_json(&f->isolation), "denied", denied_json(f));
 }

@@ -40,7 +40,9 @@ struct run_facts {
 	int exec_errno;                 /* CAUSE_EXEC */
 	char setup_error[ERR_TEXT_MAX]; /* CAUSE_SETUP, CAUSE_EXEC: the sentence */
 	bool ended;                     /* 'end' is valid */
-	bool daemon_ended;              /* by us: something inside waited for it in vain */
+	bool explained;                 /* 'denied' is valid */
+	struct sandbox_denials denied;
+	bool daemon_ended; /* by us: something inside waited for it in vain */
 	struct sandbox_end end;
 	struct sandbox_usage usage;
 	struct sandbox_isolation isolation;

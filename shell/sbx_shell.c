@@ -242,6 +242,8 @@ static int carry_out(struct run *run, struct err *err)
 	if (r == 0)
 		r = sandbox_finish(run->sb, &run->facts.end, &run->facts.usage, err);
 	run->facts.ended = r == 0;
+	run->facts.explained = run->opts.explain;
+	run->facts.denied = *sandbox_get_denials(run->sb);
 	if (r < 0)
 		run->facts.cause = CAUSE_SETUP;
 	return r;
@@ -266,6 +268,31 @@ static void explain(const struct run *run)
 			  v->option);
 	else
 		log_print(LOG_ERROR, "%s", v->reason);
+}
+
+/* What --explain was asked for. */
+static void name_denied(const struct run_facts *f)
+{
+	if (f->denied.n == 0)
+		log_print(LOG_NOTE, "explain: the sandbox refused no system call");
+	for (size_t i = 0; i < f->denied.n; i++) {
+		const struct sandbox_denied *d = &f->denied.rows[i];
+		const char *error = strerrorname_np(d->error);
+		char argument[24] = "", times[48] = "once, by";
+
+		if (d->has_argument)
+			snprintf(argument, sizeof(argument), "(0x%x)", d->argument);
+		if (d->count > 1)
+			snprintf(times, sizeof(times), "%llu times, first by",
+				 (unsigned long long)d->count);
+		log_print(LOG_NOTE, "explain: %s%s denied: %s%s%s%s; %s %s (process %d inside)",
+			  d->call, argument, error ? error : "an error", d->reason[0] ? " (" : "",
+			  d->reason, d->reason[0] ? ")" : "", times, d->comm[0] ? d->comm : "?",
+			  (int)d->pid);
+	}
+	if (f->denied.others)
+		log_print(LOG_NOTE, "explain: and %llu of further kinds",
+			  (unsigned long long)f->denied.others);
 }
 
 static int keep_record(const struct run *run, const json_t *result, struct err *err)
@@ -303,6 +330,8 @@ static void tell(struct run *run)
 
 	result_judge(&run->facts, &run->verdict);
 	explain(run);
+	if (run->facts.explained)
+		name_denied(&run->facts);
 	result = result_json(&run->facts, &run->verdict);
 	if (!result) {
 		log_err(-ENOMEM, NULL);

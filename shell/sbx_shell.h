@@ -20,7 +20,7 @@ struct sbx_shell_opts {
 	const char *cwd;
 	struct opt_u64 uid;
 	const char *profile; /* NULL = default */
-	bool allow_degraded;
+	bool allow_degraded, explain;
 	const char *result;
 	bool quiet;
 	const char *passphrase_file, *recovery_file;

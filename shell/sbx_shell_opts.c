@@ -60,6 +60,10 @@ static const struct opt sbx_shell_rows[] = {
 	{ "allow-degraded", 0, OPT_FLAG, AT(allow_degraded),
 	  .help = "Run even though a layer of isolation or a limit cannot be applied here, and say "
 		  "which in the result." },
+	{ "explain", 0, OPT_FLAG, AT(explain),
+	  .help = "Name the system calls that the sandbox refused, with the error each met: at the "
+		  "end "
+		  "on stderr and in the result." },
 	{ "result", 0, OPT_STRING, AT(result), "FILE",
 	  .help = "Write the result there as JSON, also when setup fails.",
 	  .complete = COMPLETE_FILE },

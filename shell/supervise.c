@@ -382,14 +382,15 @@ static void move_streams(struct loop *l, const struct pollfd *set)
 static bool turn(struct loop *l)
 {
 	struct supervise *s = l->s;
-	struct pollfd set[10];
-	size_t n = 4;
+	struct pollfd set[11];
+	size_t n = 5;
 	int r;
 
 	set[0] = (struct pollfd){ .fd = sandbox_pidfd(s->sb), .events = POLLIN };
 	set[1] = (struct pollfd){ .fd = s->sigfd, .events = POLLIN };
 	set[2] = (struct pollfd){ .fd = s->fsc ? fsc_fd(s->fsc) : -1, .events = POLLRDHUP };
 	set[3] = (struct pollfd){ .fd = s->side ? s->side->fd : -1, .events = POLLIN };
+	set[4] = (struct pollfd){ .fd = sandbox_explain_fd(s->sb), .events = POLLIN };
 	stream_poll(&s->in, set, &n);
 	stream_poll(&s->out, set, &n);
 	stream_poll(&s->errs, set, &n);
@@ -405,6 +406,8 @@ static bool turn(struct loop *l)
 	/* Before the streams: what an ended command wrote last is drained without waiting. */
 	if (set[0].revents)
 		return true;
+	if (set[4].revents)
+		sandbox_explain(s->sb);
 	move_streams(l, set);
 	if (set[3].revents)
 		s->side->ready(s->side->self);

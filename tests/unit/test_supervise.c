@@ -68,6 +68,16 @@ int sandbox_sever(struct sandbox *sb)
 	return 0;
 }
 
+int sandbox_explain_fd(const struct sandbox *sb)
+{
+	return -1;
+}
+
+void sandbox_explain(struct sandbox *sb)
+{
+	CHECK(false);
+}
+
 bool fsc_stopped(const struct fsc *c)
 {
 	return c->stopped;
