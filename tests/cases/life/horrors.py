@@ -43,9 +43,10 @@ def read(path):
 
 
 def stat_of(pid):
-    """(state, parent, start time), or None"""
-    text = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return (text[0].decode(), int(text[1]), int(text[19])) if text else None
+    """(state, parent, start time, name), or None"""
+    name, _, text = read(f"/proc/{pid}/stat").rpartition(b")")
+    text = text.split()
+    return (text[0].decode(), int(text[1]), int(text[19]), name.partition(b"(")[2]) if text else None
 
 
 def marked(mark):
@@ -96,11 +97,12 @@ def send(pid, sig):
 
 
 def still_there(mark, seen):
-    """Marked ones, and those seen before whose memory, and so their command line, is gone already."""
+    """Marked ones, and those seen before whose memory, and so their command line, is gone already.
+    A fork of S may have become the daemon since, whose end is looked at when all runs are over."""
     left = marked(mark)
     for pid, start in seen.items():
         st = stat_of(pid)
-        if st and st[2] == start and st[0] not in "ZX":
+        if st and st[2] == start and st[0] not in "ZX" and st[3] != b"sbxfsd":
             left[pid] = start
     return left
 
