@@ -34,13 +34,17 @@ static const struct {
 };
 
 /* Files and directories of /proc that tell about the machine or take orders.  Most are closed to
- * all but root anyway; covered, they stay closed when that changes. */
+ * all but root anyway; covered, they stay closed when that changes.  "locks" lists the open file
+ * description locks of everybody on the host, with ranges that could carry a message; "cmdline" and
+ * "swaps" name the host's disks and files. */
 static const char *const masked[] = {
-	"acpi",         "asound",      "bus",         "config.gz",     "driver",   "fs",
-	"irq",          "kallsyms",    "kcore",       "key-users",     "keys",     "kmsg",
-	"kpagecgroup",  "kpagecount",  "kpageflags",  "latency_stats", "modules",  "mtrr",
-	"pagetypeinfo", "sched_debug", "schedstat",   "scsi",          "slabinfo", "sysrq-trigger",
-	"timer_list",   "timer_stats", "vmallocinfo",
+	"acpi",        "asound",      "bus",          "cmdline",       "config.gz",
+	"driver",      "fs",          "iomem",        "ioports",       "irq",
+	"kallsyms",    "kcore",       "key-users",    "keys",          "kmsg",
+	"kpagecgroup", "kpagecount",  "kpageflags",   "latency_stats", "locks",
+	"modules",     "mtrr",        "pagetypeinfo", "sched_debug",   "schedstat",
+	"scsi",        "slabinfo",    "swaps",        "sysrq-trigger", "timer_list",
+	"timer_stats", "vmallocinfo",
 };
 
 static int check_node(int fd, unsigned major, unsigned minor)

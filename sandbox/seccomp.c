@@ -1,6 +1,7 @@
 #include "sandbox/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -158,6 +160,17 @@ static int add_denied_args(scmp_filter_ctx ctx)
 		/* typing into the terminal of somebody else */
 		{ "ioctl", 1, { LOW32(1, TIOCSTI) } },
 		{ "ioctl", 1, { LOW32(1, TIOCLINUX) } },
+		/* pid 1 has the payload's id, so the kernel lets it be slowed down or ended by a
+		 * limit of its own: it reports how the run ended */
+		{ "prlimit64", 2, { LOW32(0, 1), GT(2, 0) } },
+		{ "sched_setscheduler", 1, { LOW32(0, 1) } },
+		{ "sched_setparam", 1, { LOW32(0, 1) } },
+		{ "sched_setattr", 1, { LOW32(0, 1) } },
+		{ "sched_setaffinity", 1, { LOW32(0, 1) } },
+		{ "setpriority", 2, { LOW32(0, PRIO_PROCESS), LOW32(1, 1) } },
+		/* a lease makes whoever writes the file wait: the host, for what --ro shows */
+		{ "fcntl", 1, { LOW32(1, F_SETLEASE) } },
+		{ "fcntl64", 1, { LOW32(1, F_SETLEASE) } },
 		/* line disciplines: kernel modules by number */
 		{ "ioctl", 1, { LOW32(1, TIOCSETD) } },
 		/* kernel TLS and ESP on sockets: page cache attacks of 2026 */

@@ -53,12 +53,31 @@ static int handle_of(void)
 	return errno_of(name_to_handle_at(AT_FDCWD, "/", &handle.h, &mount_id, 0));
 }
 
+/* A lease holds up whoever opens the file to write, for as long as lease-break-time says. */
+static int lease(int command)
+{
+	char path[] = "/tmp/sbx-escape-XXXXXX";
+	int fd = mkstemp(path), again = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || again < 0)
+		return 200;
+	close(fd);
+	unlink(path);
+	return errno_of(syscall(SYS_fcntl, again, command, F_RDLCK));
+}
+
+static int take_lease(void)
+{
+	return lease(F_SETLEASE);
+}
+
 static const struct act acts[] = {
 	{ "bpf", make_map, { EPERM }, CONTROL_ROOT, { 0 } },
 	{ "perf_event_open", count_self, { EPERM }, CONTROL_ROOT, { 0 } },
 	{ "userfaultfd", handle_faults, { EPERM, ENOSYS }, CONTROL_PLAIN, { 0 } },
 	{ "io_uring_setup", setup_ring, { EPERM, ENOSYS }, CONTROL_PLAIN, { 0 } },
 	{ "io_uring_enter", enter_ring, { EPERM, ENOSYS }, CONTROL_PLAIN, { EBADF } },
+	{ "a lease on a file", take_lease, { EPERM }, CONTROL_PLAIN, { 0 } },
 	{ "name_to_handle_at", handle_of, { EPERM }, CONTROL_PLAIN, { WORKS, EOPNOTSUPP } },
 };
 

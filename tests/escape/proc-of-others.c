@@ -91,6 +91,42 @@ static int write_sysctl(void)
 	return errno_of(open("/proc/sys/kernel/core_pattern", O_WRONLY | O_CLOEXEC));
 }
 
+/* ENODATA: it opens, and nothing is in it. */
+static int read_of_host(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char c;
+
+	if (fd < 0)
+		return errno == ENOENT ? ENODATA : errno;
+	return read(fd, &c, 1) == 1 ? 0 : ENODATA;
+}
+
+static int read_locks(void)
+{
+	struct flock lock = { .l_type = F_RDLCK };
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return 200;
+	return read_of_host("/proc/locks");
+}
+
+static int read_kernel_command_line(void)
+{
+	return read_of_host("/proc/cmdline");
+}
+
+static int read_swaps(void)
+{
+	return read_of_host("/proc/swaps");
+}
+
+static int read_memory_map(void)
+{
+	return read_of_host("/proc/iomem");
+}
+
 static const struct act acts[] = {
 	{ "/proc/1/root", open_root, { EACCES, ENOENT }, CONTROL_PLAIN, { 0 } },
 	{ "/proc/1/cwd", open_cwd, { EACCES, ENOENT }, CONTROL_PLAIN, { 0 } },
@@ -104,6 +140,10 @@ static const struct act acts[] = {
 	  { EACCES, ENODEV, EROFS, ENOENT },
 	  CONTROL_ROOT,
 	  { 0 } },
+	{ "/proc/locks", read_locks, { ENODATA }, CONTROL_PLAIN, { 0 } },
+	{ "/proc/cmdline", read_kernel_command_line, { ENODATA }, CONTROL_PLAIN, { 0 } },
+	{ "/proc/swaps", read_swaps, { ENODATA }, CONTROL_PLAIN, { 0 } },
+	{ "/proc/iomem", read_memory_map, { ENODATA }, CONTROL_PLAIN, { WORKS, EACCES, ENODATA } },
 	{ "/proc/sys/kernel/core_pattern", write_sysctl, { EACCES, EROFS }, CONTROL_ROOT, { 0 } },
 };
 
