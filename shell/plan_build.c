@@ -369,17 +369,23 @@ static int build_shell(struct built_plan *b, const struct plan_request *rq, stru
 		return 0;
 	}
 	if (!rq->host->has_bash) {
-		r = env_put(b, str_printf("PS1=sandbox:%s$ ", name), err);
+		r = env_put(b, str_printf("PS1=sbx:%s $ ", name), err);
 		b->argv_own[0] = (char *)"sh";
 		b->argv_own[1] = (char *)"-i";
 		return r;
 	}
 	b->rc = str_printf("exec 3<&-\n"
-			   "[ -r ~/.bashrc ] && . ~/.bashrc\n"
-			   "if [ \"${TERM:-dumb}\" = dumb ]; then PS1='sandbox:%s \\w\\$ '\n"
-			   "else PS1='\\[\\e[1;36m\\]sandbox:%s\\[\\e[0m\\] \\w\\$ '\n"
+			   "if [ \"${TERM:-dumb}\" = dumb ]; then PS1='sbx:%s \\w \\$ '\n"
+			   "else PS1='\\[\\e[1;36m\\]sbx:%s\\[\\e[0m\\] \\w \\$ '\n"
 			   "alias ls='ls --color=auto' grep='grep --color=auto'; fi\n"
-			   "HISTCONTROL=ignoreboth; shopt -s checkwinsize\n",
+			   "HISTCONTROL=ignoreboth; shopt -s checkwinsize\n"
+			   /* Reading it takes longer than starting the shell: at the first Tab. */
+			   "_sbx_completion() {\n"
+			   "complete -r -D; unset -f _sbx_completion\n"
+			   ". /usr/share/bash-completion/bash_completion && return 124; }\n"
+			   "[ ! -r /usr/share/bash-completion/bash_completion ] || complete -D -F "
+			   "_sbx_completion\n"
+			   "[ ! -r ~/.bashrc ] || . ~/.bashrc\n",
 			   name, name);
 	if (!b->rc)
 		return err_set(err, -ENOMEM, "build the shell's start-up file");

@@ -4,23 +4,31 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "shell/term_modes.h"
 
 static struct {
-	int fd; /* a duplicate of our own */
+	int fd;  /* a duplicate of our own */
+	int out; /* the same terminal, to write to */
 	struct termios saved;
 	volatile sig_atomic_t known; /* 'saved' and 'fd' are valid */
 	volatile sig_atomic_t raw;
 	pid_t owner, guard;
-	int farewell; /* a byte here tells the guard that all is well */
-} term = { .fd = -1, .farewell = -1 };
+	int farewell;             /* a byte here tells the guard that all is well */
+	struct term_modes *modes; /* shared with the guard */
+} term = { .fd = -1, .out = -1, .farewell = -1 };
 
 static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 
@@ -29,6 +37,17 @@ static void on_crash(int sig)
 	pty_restore();
 	/* SA_RESETHAND: this time it ends us, with the core and code that it would have had. */
 	raise(sig);
+}
+
+/* Without waiting for a terminal that takes nothing. */
+static void write_modes(int fd, size_t (*text)(const struct term_modes *, char *))
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	char out[TERM_MODES_TEXT];
+	size_t n = term.modes ? text(term.modes, out) : 0;
+
+	if (n && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) && write(fd, out, n) < 0)
+		return;
 }
 
 /* The guard outlives a supervisor that SIGKILL took in raw mode.  It acts only while the terminal
@@ -43,7 +62,8 @@ static void guard_run(int tty, int pipe_end, pid_t group)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setpgid(0, 0);
-	if (dup2(tty, 0) < 0 || dup2(pipe_end, 1) < 0 || close_range(2, ~0u, 0) < 0)
+	if (dup2(tty, 0) < 0 || dup2(pipe_end, 1) < 0 || dup2(term.out, 2) < 0 ||
+	    close_range(3, ~0u, 0) < 0)
 		_exit(1);
 	while (true) {
 		ssize_t n = read(1, &c, 1);
@@ -51,8 +71,11 @@ static void guard_run(int tty, int pipe_end, pid_t group)
 		if (n < 0 && errno == EINTR)
 			continue;
 		owner = tcgetpgrp(0);
-		if (n == 0 && (owner == group || owner <= 0))
+		if (n == 0 && (owner == group || owner <= 0)) {
+			/* What was still to be written to it ends in the middle of anything. */
+			write_modes(2, term_modes_undo);
 			tcsetattr(0, TCSANOW, &term.saved);
+		}
 		_exit(0);
 	}
 }
@@ -91,8 +114,15 @@ int pty_save(int fd, struct err *err)
 
 	if (tcgetattr(fd, &term.saved) < 0)
 		return err_set(err, -errno, "read the settings of the terminal");
+	term.modes = mmap(NULL, sizeof(*term.modes), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (term.modes == MAP_FAILED) {
+		term.modes = NULL;
+		return err_set(err, -ENOMEM, "keep account of the terminal");
+	}
 	term.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (term.fd < 0)
+	term.out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (term.fd < 0 || term.out < 0)
 		return err_set(err, -errno, "duplicate the terminal");
 	term.known = 1;
 	for (size_t i = 0; i < ARRAY_LEN(crash_signals); i++)
@@ -113,8 +143,16 @@ void pty_raw(void)
 	t.c_cc[VMIN] = 1;
 	t.c_cc[VTIME] = 0;
 	/* TCSANOW: draining could wait for ever on a terminal that was stopped with ^S. */
-	if (tcsetattr(term.fd, TCSANOW, &t) == 0)
-		term.raw = 1;
+	if (tcsetattr(term.fd, TCSANOW, &t) < 0)
+		return;
+	if (!term.raw)
+		write_modes(term.out, term_modes_again);
+	term.raw = 1;
+}
+
+struct term_modes *pty_modes(void)
+{
+	return term.modes;
 }
 
 void pty_restore(void)
@@ -123,8 +161,10 @@ void pty_restore(void)
 		return;
 	term.raw = 0;
 	/* A fork that exits must not do it again for us; the background may not do it at all. */
-	if (pty_foreground(term.fd))
-		tcsetattr(term.fd, TCSANOW, &term.saved);
+	if (!pty_foreground(term.fd))
+		return;
+	write_modes(term.out, term_modes_undo);
+	tcsetattr(term.fd, TCSANOW, &term.saved);
 }
 
 void pty_copy_size(int master)
@@ -133,6 +173,38 @@ void pty_copy_size(int master)
 
 	if (term.known && ioctl(term.fd, TIOCGWINSZ, &size) == 0)
 		ioctl(master, TIOCSWINSZ, &size);
+}
+
+/* The kernel tells those inside of a size only when it is another, and they look only when it still
+ * is another when they do. */
+void pty_redraw(int master)
+{
+	struct winsize size;
+
+	if (!term.known || ioctl(term.fd, TIOCGWINSZ, &size) < 0)
+		return;
+	size.ws_row--;
+	ioctl(master, TIOCSWINSZ, &size);
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	size.ws_row++;
+	ioctl(master, TIOCSWINSZ, &size);
+}
+
+bool pty_is_utf8(int fd)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	struct termios t;
+
+	if (tcgetattr(fd, &t) == 0 && (t.c_iflag & IUTF8))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *value = getenv(names[i]), *set = value ? strchr(value, '.') : NULL;
+
+		if (value && *value)
+			return set &&
+			       (!strncasecmp(set, ".utf-8", 6) || !strncasecmp(set, ".utf8", 5));
+	}
+	return false;
 }
 
 void pty_size(unsigned short *ret_rows, unsigned short *ret_cols)

@@ -179,7 +179,7 @@ void result_judge(const struct run_facts *f, struct run_verdict *ret)
 	case CAUSE_ESCAPE:
 		ret->word = "signal";
 		ret->exit_code = 128 + SIGKILL;
-		say(ret, "ended from the keyboard (^] three times)");
+		say(ret, "ended from the keyboard");
 		break;
 	}
 	if (f->daemon_ended)

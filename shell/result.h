@@ -20,7 +20,7 @@ enum run_cause {
 	CAUSE_OUTPUT,
 	CAUSE_FS_LOST, /* the filesystem daemon died */
 	CAUSE_SIGNAL,  /* sbx-shell was told to end by 'cause_signal' and the command did not */
-	CAUSE_ESCAPE,  /* ^] three times */
+	CAUSE_ESCAPE,  /* the escape character and "." */
 	CAUSE_IDLE,    /* a kernel that nobody used for 'idle_ms' */
 	CAUSE_CLIENT,  /* the front end of a kernel is gone */
 };

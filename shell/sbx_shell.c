@@ -26,13 +26,16 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "config.h"
+#include "base/str.h"
 #include "fs/client.h"
 #include "sandbox/launch.h"
 #include "sandbox/scope.h"
+#include "shell/banner.h"
 #include "shell/host.h"
 #include "shell/plan_build.h"
 #include "shell/pty.h"
 #include "shell/result.h"
+#include "shell/screen.h"
 #include "shell/supervise.h"
 
 #define RECORD_WAIT_MS 1000
@@ -49,6 +52,7 @@ struct run {
 	struct built_plan *built;
 	struct sandbox *sb;
 	struct supervise sup;
+	struct screen screen;
 	struct run_facts facts;
 	struct run_verdict verdict;
 };
@@ -181,6 +185,7 @@ static int launch(struct run *run, struct err *err)
 	s->limits = &plan->limits;
 	s->interactive = run->interactive;
 	s->fsc = run->fsc;
+	s->screen = &run->screen;
 	if (run->tty)
 		r = pty_save(STDIN_FILENO, err);
 	else
@@ -202,6 +207,40 @@ static int launch(struct run *run, struct err *err)
 	return run->tty ? supervise_pty(s, sandbox_take_pty(run->sb), err) : 0;
 }
 
+/* What the daemon knows of the outputs; left out when it does not say. */
+static void ask_quota(const struct run *run, struct banner *b)
+{
+	autojson json_t *status = NULL;
+	json_t *datasets;
+
+	if (fsc_call(run->fsc, json_pack("{s:s}", "op", "status"), NULL, 0, &status, NULL, NULL,
+		     NULL) < 0)
+		return;
+	b->quota_known = json_get_u64(status, "quota.bytes", &b->used, NULL) == 0 &&
+			 json_get_u64(status, "quota.limit_bytes", &b->quota, NULL) == 0;
+	datasets = json_at(status, "datasets");
+	b->datasets = (unsigned)json_array_size(datasets);
+}
+
+static void print_banner(const struct run *run)
+{
+	const struct sandbox_plan *plan = built_plan_get(run->built);
+	autofree char *real = realpath(run->ws, NULL);
+	char text[1024], name[256], escape[4];
+	struct banner b = {
+		.name = name,
+		.limits = &plan->limits,
+		.home_kept = plan->home_persist,
+		.escape = escape,
+	};
+
+	str_printable(base_name(real ? real : run->ws), name, sizeof(name));
+	escape_name(&run->screen.escape, escape);
+	ask_quota(run, &b);
+	banner_text(&b, text, sizeof(text));
+	fputs(text, stderr);
+}
+
 static void greet(const struct run *run)
 {
 	const struct sandbox_isolation *i = &run->facts.isolation;
@@ -210,11 +249,8 @@ static void greet(const struct run *run)
 	for (unsigned n = 0; n < i->ndegraded && n < ARRAY_LEN(i->degraded); n++)
 		if (run->interactive || !run->opts.result)
 			log_print(LOG_WARN, "%s", i->degraded[n]);
-	if (run->interactive)
-		log_print(LOG_NOTE,
-			  "sandbox on '%s': /workspace is encrypted, /datasets read-only, no "
-			  "network; 'exit' leaves, ^] three times ends everything",
-			  run->ws);
+	if (run->interactive && !run->opts.quiet && isatty(STDERR_FILENO))
+		print_banner(run);
 }
 
 /* Everything up to the end of the run. A failure is a matter of setting up, except for -ECHILD. */
@@ -352,6 +388,10 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 	if (n < 0)
 		return n;
 	run->ws = argv[1];
+	n = escape_init(&run->screen.escape, run->opts.escape, err);
+	if (n < 0)
+		return n;
+	run->screen.raw = run->opts.raw_terminal;
 	if (rest < argc) {
 		run->command = argv + rest;
 		run->nargs = argc - rest - 1;

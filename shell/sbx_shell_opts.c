@@ -67,6 +67,12 @@ static const struct opt sbx_shell_rows[] = {
 	{ "result", 0, OPT_STRING, AT(result), "FILE",
 	  .help = "Write the result there as JSON, also when setup fails.",
 	  .complete = COMPLETE_FILE },
+	{ "escape", 0, OPT_STRING, AT(escape), "CHAR", "~",
+	  .help = "The character that begins a line for sbx-shell and not for the program inside: "
+		  "~. ends everything, ~? lists the others; none turns it off." },
+	{ "raw-terminal", 0, OPT_FLAG, AT(raw_terminal),
+	  .help = "Let every escape sequence through to the terminal, also those that write the "
+		  "clipboard, make it answer, or rename the window." },
 	{ "quiet", 'q', OPT_FLAG, AT(quiet), .help = "No word of its own on stderr." },
 	{ "passphrase-file", 0, OPT_STRING, AT(passphrase_file), "FILE",
 	  .help = "Open the workspace with the passphrase on the first line of this file.",

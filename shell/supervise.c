@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "fs/client.h"
 #include "shell/pty.h"
+#include "shell/screen.h"
 
 #define KILL_SOON_MS  150  /* for what needs no file; a busy machine took 20 */
 #define KILL_WAIT_MS  2000 /* for a task that may be hanging in a file request */
@@ -22,7 +23,6 @@
 #define CPU_SLACK_MS  100  /* how far a CPU limit may be passed */
 #define CPU_BURST_MS  200  /* two periods of the kernel's rate limit */
 #define TICK_MS       100
-#define ESCAPE_KEY    0x1d /* ^] */
 #define INSIST_MS     1000
 #define NEVER         UINT64_MAX
 
@@ -34,7 +34,7 @@ struct loop {
 	uint64_t grace_end;    /* TERM was sent; NEVER = not */
 	uint64_t next_usage;   /* NEVER = nothing to look at */
 	uint64_t next_side;    /* NEVER = no side, or it waits for its descriptor only */
-	uint64_t insist_first; /* of three equal strokes within a second: ^], or SIGINT */
+	uint64_t insist_first; /* of three SIGINT within a second */
 	unsigned insists;
 	bool killed;
 	int hung; /* sandbox_kill() failed for good */
@@ -80,6 +80,7 @@ static int make_pipe(int *inside, int *here, int inside_end, struct err *err)
 	*here = p[!inside_end];
 	if (fcntl(*here, F_SETFL, O_NONBLOCK) < 0)
 		return err_set(err, -errno, "set up a pipe");
+	fcntl(*here, F_SETPIPE_SZ, STREAM_PIPE_BYTES);
 	return 0;
 }
 
@@ -88,15 +89,19 @@ int supervise_pipes(struct supervise *s, int inner[3], struct err *err)
 	struct stream *outs[] = { &s->out, &s->errs };
 	int r = make_pipe(&inner[0], &s->in.dst, 0, err);
 
+	s->in.dst_pipe = true;
 	if (r == 0)
 		r = stream_adopt_src(&s->in, STDIN_FILENO, err);
 	for (int i = 0; r == 0 && i < 2; i++) {
 		r = make_pipe(&inner[1 + i], &outs[i]->src, 1, err);
+		outs[i]->src_pipe = true;
 		if (r == 0)
 			r = stream_adopt_dst(outs[i], STDOUT_FILENO + i, err);
 		outs[i]->budget = s->limits->output_bytes ? &s->budget : NULL;
 	}
 	s->budget = s->limits->output_bytes;
+	if (r == 0 && s->screen)
+		r = screen_attach_pipes(s->screen, &s->out, &s->errs, err);
 	return r;
 }
 
@@ -117,6 +122,8 @@ int supervise_pty(struct supervise *s, int master, struct err *err)
 	s->budget = s->limits->output_bytes;
 	if (!s->interactive && s->budget)
 		s->out.budget = &s->budget;
+	if (r == 0 && s->screen)
+		r = screen_attach_pty(s->screen, &s->in, &s->out, err);
 	return r;
 }
 
@@ -213,14 +220,28 @@ static bool insists(struct loop *l)
 	return ++l->insists == 3;
 }
 
-/* ^] three times ends the run, also when nothing inside listens. */
-static void watch_escape(struct loop *l, const uint8_t *p, size_t n)
+/* The terminal is another's for a while. */
+static void suspend(const struct loop *l)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (p[i] != ESCAPE_KEY)
-			l->insists = 0;
-		else if (insists(l))
-			end_run(l, CAUSE_ESCAPE, 0);
+	pty_suspend();
+	if (l->s->master >= 0)
+		pty_redraw(l->s->master);
+}
+
+static void obey_escape(struct loop *l)
+{
+	struct escape *e = &l->s->screen->escape;
+	enum escape_order order = e->order;
+	char text[512];
+
+	e->order = ESCAPE_PASS;
+	if (order == ESCAPE_END) {
+		end_run(l, CAUSE_ESCAPE, 0);
+	} else if (order == ESCAPE_SUSPEND) {
+		suspend(l);
+	} else if (order == ESCAPE_HELP) {
+		escape_help(e, text, sizeof(text));
+		stream_say(&l->s->out, text);
 	}
 }
 
@@ -245,9 +266,7 @@ static void on_signal(struct loop *l, int sig)
 		sandbox_signal(l->s->sb, sig);
 		break;
 	case SIGTSTP:
-		pty_suspend();
-		if (l->s->master >= 0)
-			pty_copy_size(l->s->master);
+		suspend(l);
 		break;
 	case SIGCONT:
 		/* After fg: raw again, and the window may be another size. */
@@ -363,11 +382,10 @@ static int next_wait(const struct loop *l)
 static void move_streams(struct loop *l, const struct pollfd *set)
 {
 	struct supervise *s = l->s;
-	const uint8_t *typed = NULL;
-	size_t n = stream_move(&s->in, set, &typed);
 
-	if (s->master >= 0 && n)
-		watch_escape(l, typed, n);
+	stream_move(&s->in, set, NULL);
+	if (s->master >= 0 && s->screen)
+		obey_escape(l);
 	stream_move(&s->out, set, NULL);
 	stream_move(&s->errs, set, NULL);
 	if ((s->out.over || s->errs.over) && l->f->cause == CAUSE_NONE)
@@ -480,6 +498,8 @@ int supervise_run(struct supervise *s, struct run_facts *f, struct err *err)
 	}
 	f->wall_ms = now_ms() - l.start;
 	drain(&l);
+	if (s->screen)
+		screen_finish(s->screen);
 	if (s->out.over || s->errs.over)
 		f->cause = f->cause == CAUSE_NONE ? CAUSE_OUTPUT : f->cause;
 	f->stdout_bytes = s->out.total;

@@ -13,6 +13,7 @@
 
 struct err;
 struct fsc;
+struct screen;
 
 /* What runs beside the streams of a run: the relay of a kernel. Borrowed. */
 struct supervise_side {
@@ -33,6 +34,7 @@ struct supervise {
 	int master;                  /* pty of the payload, or -1 */
 	struct stream in, out, errs; /* owned by the caller; errs unused with a pty */
 	uint64_t budget;             /* what is left of --output */
+	struct screen *screen;       /* escape character and filter; NULL = neither */
 	/* NULL = none.  With one the run is a kernel: interrupts belong to its user, a time limit
 	 * begins with one, and TERM is the end, as front ends mean it. */
 	const struct supervise_side *side;

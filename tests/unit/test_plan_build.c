@@ -210,12 +210,12 @@ static void test_shell(void)
 {
 	CHECK_EQ(build("WS", NULL), 0);
 	CHECK_STR(plan->argv[0], "bash");
-	CHECK(strstr(plan->argv[3], "sandbox:ws") != NULL);
+	CHECK(strstr(plan->argv[3], "sbx:ws") != NULL);
 	CHECK(env("PS1") == NULL);
 	host.has_bash = false;
 	CHECK_EQ(build("WS", NULL), 0);
 	CHECK_STR(plan->argv[0], "sh");
-	CHECK_STR(env("PS1"), "sandbox:ws$ ");
+	CHECK_STR(env("PS1"), "sbx:ws $ ");
 	CHECK_STR(env("SHELL"), "/bin/sh");
 	host.has_bash = true;
 }
