@@ -161,6 +161,7 @@ static int from_settings(const struct limit_row *row, const json_t *settings, st
 static int pick_limit(const struct limit_row *row, const struct plan_request *rq,
 		      struct opt_u64 *ret, struct err *err)
 {
+	const bool lasting = rq->interactive || rq->kernel;
 	const struct opt_u64 *given =
 		(const struct opt_u64 *)((const char *)&rq->opts->limits + row->from);
 	int r;
@@ -172,11 +173,11 @@ static int pick_limit(const struct limit_row *row, const struct plan_request *rq
 	if (r < 0 || ret->set)
 		return r;
 	/* "time": "1h" in a workspace must not throw a person out of a shell after an hour. */
-	if (!rq->interactive || !row->command_only)
+	if (!lasting || !row->command_only)
 		r = from_settings(row, rq->settings, ret, err);
 	if (r < 0 || ret->set)
 		return r;
-	return parse_limit(row, row->option, rq->interactive ? row->shell : row->command, ret, err);
+	return parse_limit(row, row->option, lasting ? row->shell : row->command, ret, err);
 }
 
 static uint64_t half_of(uint64_t bytes)

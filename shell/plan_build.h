@@ -33,6 +33,7 @@ struct plan_request {
 	char **command;   /* NULL-terminated; NULL = a shell */
 	bool interactive; /* no command, and a terminal to talk to */
 	bool tty;         /* make a pty inside */
+	bool kernel;      /* the command is a Jupyter kernel: the limits of a shell are its own */
 };
 
 struct built_plan;

@@ -32,6 +32,7 @@
 #include "sandbox/scope.h"
 #include "shell/banner.h"
 #include "shell/host.h"
+#include "shell/jup.h"
 #include "shell/plan_build.h"
 #include "shell/pty.h"
 #include "shell/result.h"
@@ -53,6 +54,7 @@ struct run {
 	struct sandbox *sb;
 	struct supervise sup;
 	struct screen screen;
+	struct jup *jup; /* NULL without --jupyter */
 	struct run_facts facts;
 	struct run_verdict verdict;
 };
@@ -88,6 +90,8 @@ static void choose_tty(struct run *run)
 {
 	bool in = isatty(STDIN_FILENO), out = isatty(STDOUT_FILENO);
 
+	if (run->opts.jupyter)
+		return;
 	run->interactive = !run->command && in && out;
 	run->tty = run->interactive || (in && out && isatty(STDERR_FILENO));
 }
@@ -145,13 +149,16 @@ static int make_plan(struct run *run, struct err *err)
 		.command = run->command,
 		.interactive = run->interactive,
 		.tty = run->tty,
+		.kernel = run->jup != NULL,
 	};
 	struct plan_workspace *w;
 	uint64_t uid = 0, gid = 0, volume_uid = 0, volume_gid = 0;
 	int r;
 
 	host_facts((const char *const *)environ, &host);
-	r = plan_build(&rq, &run->built, err);
+	r = run->jup ? jup_prepare(run->jup, &run->opts, run->command, err) : 0;
+	if (r == 0)
+		r = plan_build(&rq, &run->built, err);
 	if (r < 0)
 		return r;
 	run->facts.limits = built_plan_get(run->built)->limits;
@@ -172,6 +179,8 @@ static int make_plan(struct run *run, struct err *err)
 	w->mntns_fd = run->ns[1];
 	w->outer_uid = (uid_t)uid;
 	w->outer_gid = (gid_t)gid;
+	if (run->jup)
+		jup_fill(run->jup, built_plan_get(run->built));
 	return 0;
 }
 
@@ -204,6 +213,12 @@ static int launch(struct run *run, struct err *err)
 		return r;
 	s->sb = run->sb;
 	run->facts.isolation = *sandbox_get_isolation(run->sb);
+	if (run->jup) {
+		run->facts.idle_ms = run->opts.idle.value;
+		r = jup_start(run->jup, s, &plan->limits, run->ws, err);
+		if (r < 0)
+			return r;
+	}
 	return run->tty ? supervise_pty(s, sandbox_take_pty(run->sb), err) : 0;
 }
 
@@ -262,6 +277,9 @@ static int carry_out(struct run *run, struct err *err)
 		r = 0;
 	if (r == 0 && run->tty)
 		pty_wait_foreground(STDIN_FILENO);
+	/* Before the sandbox is built: clients already try to connect. */
+	if (r == 0 && run->opts.jupyter)
+		r = jup_open(&run->opts, &run->jup, err);
 	if (r == 0)
 		r = open_session(run, err);
 	if (r == 0)
@@ -368,6 +386,9 @@ static void tell(struct run *run)
 	explain(run);
 	if (run->facts.explained)
 		name_denied(&run->facts);
+	if (run->jup && run->facts.ended)
+		jup_end(run->jup, &run->facts, &run->verdict);
+	jup_free(run->jup);
 	result = result_json(&run->facts, &run->verdict);
 	if (!result) {
 		log_err(-ENOMEM, NULL);
@@ -399,6 +420,10 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 		return err_set(err, -EINVAL,
 			       "a command must follow '--'.  Try 'sbx-shell --help'.");
 	}
+	if (run->opts.jupyter && !run->command)
+		return err_set(err, -EINVAL,
+			       "--jupyter needs the kernel's command after '--'.  Try 'sbxctl "
+			       "kernel install --help'.");
 	return 0;
 }
 

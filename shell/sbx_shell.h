@@ -26,6 +26,10 @@ struct sbx_shell_opts {
 	const char *escape; /* NULL = ~ */
 	bool raw_terminal;
 	const char *passphrase_file, *recovery_file;
+	const char *jupyter;           /* a connection file: the command is a kernel */
+	const char *jupyter_transport; /* "lo", "ipc" or NULL */
+	const char *notebook_dir;      /* a directory, "none" or NULL = the current one */
+	struct opt_u64 idle;
 };
 
 /* One command, NULL-ended. Its rows also parse the values of limits in workspace.json. */

@@ -8,6 +8,7 @@
 
 static const char *const home_modes[] = { "private", "persist", NULL };
 static const char *const net_modes[] = { "none", NULL };
+static const char *const transports[] = { "lo", "ipc", NULL };
 static const char *const profile_names[] = { "default", "strict", NULL };
 
 /* The lower bounds keep out values with which nothing can start. */
@@ -80,6 +81,22 @@ static const struct opt sbx_shell_rows[] = {
 	{ "recovery-file", 0, OPT_STRING, AT(recovery_file), "FILE",
 	  .help = "Open the workspace with the recovery key in this file.",
 	  .complete = COMPLETE_FILE },
+	{ "jupyter", 0, OPT_STRING, AT(jupyter), "FILE",
+	  .help = "The command is a Jupyter kernel, whose clients read this connection file; the "
+		  "command names its own as @connection_file@. 'sbxctl kernel install' writes "
+		  "such a command line.",
+	  .complete = COMPLETE_FILE },
+	{ "jupyter-transport", 0, OPT_ENUM, AT(jupyter_transport), "KIND", "lo",
+	  .help = "How the kernel listens inside: lo is its private loopback, ipc are socket "
+		  "files.",
+	  .choices = transports },
+	{ "notebook-dir", 0, OPT_STRING, AT(notebook_dir), "DIR", "the directory it is started in",
+	  .help = "With --jupyter: show this directory read-only as /notebook, and link what is "
+		  "in it into /workspace; none shows no directory.",
+	  .complete = COMPLETE_DIR },
+	{ "idle", 0, OPT_TIME, AT(idle), "T", "none",
+	  .help = "With --jupyter: end the kernel when nobody has used it for so long.",
+	  .words = opt_words_none, .min = 1000 },
 	{ .name = NULL },
 };
 
