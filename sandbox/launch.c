@@ -1,5 +1,5 @@
 /* The supervisor's side: cgroup and janitor, J, the order to start, and the end. */
-#include "sandbox/launch.h"
+#include "sandbox/launch_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,23 +34,6 @@
 /* Building takes milliseconds; a daemon that hangs while its mounts are looked at must not take the
  * caller with it. */
 #define LAUNCH_TIMEOUT_MS 30000
-
-struct sandbox {
-	int link;     /* S's end */
-	pid_t pid;    /* of I, 0 before it is known */
-	pid_t joiner; /* J, 0 when it is not there */
-	int pidfd;
-	int pty;
-	bool end_known; /* by a report that came among answers to sandbox_connect() */
-	int end_status;
-	int tmpfs[3]; /* polled memory only */
-	struct cgroup *cg;
-	struct janitor janitor;
-	struct explain explain;
-	struct plan_workspace workspace; /* borrows what the plan does */
-	struct sandbox_isolation isolation;
-	struct sandbox_usage usage;
-};
 
 static uint64_t now_ms(void)
 {
@@ -382,58 +365,6 @@ int sandbox_signal(struct sandbox *sb, int sig)
 	struct order o = { .kind = ORDER_SIGNAL, .value = sig };
 
 	return fd_send(sb->link, &o, sizeof(o), NULL, 0);
-}
-
-int sandbox_connect(struct sandbox *sb, unsigned channel)
-{
-	struct order o = { .kind = ORDER_CONNECT, .value = (int)channel };
-
-	return fd_send(sb->link, &o, sizeof(o), NULL, 0);
-}
-
-int sandbox_link(const struct sandbox *sb)
-{
-	return sb->link;
-}
-
-int sandbox_connected(struct sandbox *sb, int *ret_fd)
-{
-	int fds[FD_PASS_MAX], r;
-	struct report rep;
-	size_t n = 0;
-
-	if (!wait_fd(sb->link, 0))
-		return -EAGAIN;
-	r = report_recv(sb->link, &rep, fds, &n);
-	if (r < 0)
-		return r == -ECONNRESET ? -EAGAIN : -ENOTCONN;
-	for (size_t i = rep.kind == REPORT_CONNECTED; i < n; i++)
-		close(fds[i]);
-	if (rep.kind == REPORT_END) {
-		sb->end_known = true;
-		sb->end_status = rep.value;
-	}
-	if (rep.kind != REPORT_CONNECTED)
-		return -EAGAIN;
-	if (n == 0)
-		return rep.value < 0 ? rep.value : -EPROTO;
-	*ret_fd = fds[0];
-	return 0;
-}
-
-uint64_t sandbox_memory_used(const struct sandbox *sb)
-{
-	return sb->usage.memory_is_polled ? sb->usage.max_memory_bytes : cgroup_memory_used(sb->cg);
-}
-
-pid_t sandbox_worker(const struct sandbox *sb)
-{
-	char path[64];
-	autofree char *text = NULL;
-
-	/* The first child that pid 1 made; those that it adopted come after it. */
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)sb->pid, (int)sb->pid);
-	return sb->pid > 0 && fd_read_attr(AT_FDCWD, path, &text) == 0 ? (pid_t)atoi(text) : 0;
 }
 
 /* Sums over /proc, for what no cgroup counts. */
