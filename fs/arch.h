@@ -41,6 +41,10 @@ void arch_cache_set_bytes(struct arch_cache *c, uint64_t bytes);
 /* The dataset is gone: so are its files. */
 void arch_cache_remove(struct arch_cache *c, const char *name);
 
+/* Of files of other datasets than these, which a daemon that was killed left, and of what it was
+ * writing, nothing stays.  For a cache that nobody uses yet. */
+void arch_cache_sweep(struct arch_cache *c, const char *const *names, size_t n);
+
 /* How far the indexing or unpacking of a dataset is. */
 struct arch_progress {
 	uint64_t done, total; /* bytes of the archive, or of what is unpacked */

@@ -282,3 +282,21 @@ void arch_store_remove(struct arch_cache *c, const char *name)
 		if (belongs(e->d_name, name))
 			(void)unlinkat(dirfd(d), e->d_name, 0);
 }
+
+void arch_cache_sweep(struct arch_cache *c, const char *const *names, size_t n)
+{
+	int dir = arch_store_dir(c, false);
+	autoclosedir DIR *d = dir >= 0 ? fdopendir(dir) : NULL;
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		bool keep = false,
+		     ours = has_end(e->d_name, ".index") || has_end(e->d_name, ".data") ||
+			    has_end(e->d_name, ".part") || has_end(e->d_name, ".index.new");
+
+		for (size_t i = 0; !keep && i < n; i++)
+			keep = belongs(e->d_name, names[i]) && !has_end(e->d_name, ".part");
+		if (ours && !keep)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	}
+}

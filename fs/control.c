@@ -356,6 +356,8 @@ static int (*const handlers[])(struct work *w, struct answer *a, struct err *err
 	[REQ_SHOW] = do_show,
 	[REQ_SET] = do_set,
 	[REQ_DATASET_INDEX] = control_dataset_index,
+	[REQ_DATASET_PIN] = control_dataset_pin,
+	[REQ_DATASET_VERIFY] = control_dataset_verify,
 	[REQ_DATASET_ADD] = control_dataset_add,
 	[REQ_DATASET_REMOVE] = control_dataset_remove,
 	[REQ_DATASET_LIST] = control_dataset_list,

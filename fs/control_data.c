@@ -13,6 +13,7 @@
 #include "fs/arch_index.h"
 #include "fs/control_int.h"
 #include "fs/data.h"
+#include "fs/pin.h"
 #include "fs/volume.h"
 #include "keys/identity.h"
 
@@ -23,7 +24,7 @@ static enum data_what what_of(const char *kind)
 	return kind && strcmp(kind, "file") == 0 ? DATA_IS_FILE : DATA_IS_DIR;
 }
 
-static struct data_source source_of(const json_t *row)
+struct data_source dataset_source(const json_t *row)
 {
 	return (struct data_source){
 		.name = json_string_value(json_object_get(row, "name")),
@@ -33,7 +34,7 @@ static struct data_source source_of(const json_t *row)
 }
 
 /* The strings of an array, NULL-terminated; they stay the array's. NULL: no memory. */
-static const char **strings_of(const json_t *array)
+const char **dataset_strings(const json_t *array)
 {
 	size_t n = json_array_size(array);
 	const char **v = calloc(n + 1, sizeof(*v));
@@ -51,8 +52,8 @@ static const char *base_of(const char *path)
 }
 
 /* The archive behind a path without links, as arch_get(). */
-static int archive_at(struct fsd *d, const char *name, const char *path, bool start,
-		      struct arch **ret, struct arch_progress *progress, struct err *err)
+int dataset_archive(struct fsd *d, const char *name, const char *path, bool start,
+		    struct arch **ret, struct arch_progress *progress, struct err *err)
 {
 	autoclose int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
@@ -85,6 +86,19 @@ static void tell_archive(json_t *row, struct arch *a)
 				      (json_int_t)h->replaced));
 }
 
+/* What people ask for; the table is of use to us only. */
+static void tell_pin(json_t *row)
+{
+	json_t *pin = json_object_get(row, "pin");
+
+	if (!pin)
+		return;
+	json_object_del(pin, "table");
+	/* Of an archive its index says the same. */
+	json_object_set(row, "files", json_object_get(pin, "files"));
+	json_object_set(row, "bytes", json_object_get(pin, "bytes"));
+}
+
 json_t *control_dataset_rows(struct fsd *d)
 {
 	json_t *rows = json_deep_copy(json_object_get(volume_settings(d->vol), "datasets")), *row;
@@ -93,12 +107,13 @@ json_t *control_dataset_rows(struct fsd *d)
 	if (!rows)
 		return json_array();
 	json_array_foreach (rows, i, row) {
-		struct data_source s = source_of(row);
+		struct data_source s = dataset_source(row);
 		struct arch *a = NULL;
 
 		json_object_set_new(row, "reachable", json_boolean(data_reachable(&s)));
+		tell_pin(row);
 		if (s.what != DATA_IS_ARCHIVE ||
-		    archive_at(d, s.name, s.source, false, &a, NULL, NULL) < 0)
+		    dataset_archive(d, s.name, s.source, false, &a, NULL, NULL) < 0)
 			continue;
 		tell_archive(row, a);
 		arch_unref(a, 1);
@@ -121,9 +136,11 @@ int datasets_apply(struct fsd *d, struct err *err)
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const json_t *row = json_array_get(rows, i);
 
-		list[i] = source_of(row);
-		list[i].include = strings_of(json_object_get(row, "include"));
-		list[i].exclude = strings_of(json_object_get(row, "exclude"));
+		list[i] = dataset_source(row);
+		list[i].include = dataset_strings(json_object_get(row, "include"));
+		list[i].exclude = dataset_strings(json_object_get(row, "exclude"));
+		list[i].pinned = json_object_get(row, "pin");
+		list[i].pin = list[i].pinned ? pins_open(d, row) : NULL;
 		if (!list[i].include || !list[i].exclude)
 			r = -ENOMEM;
 	}
@@ -132,6 +149,7 @@ int datasets_apply(struct fsd *d, struct err *err)
 	for (size_t i = 0; list && i < n; i++) {
 		free((void *)list[i].include);
 		free((void *)list[i].exclude);
+		pin_unref(list[i].pin);
 	}
 	return r < 0 ? err_set(err, r, "read the list of datasets") : 0;
 }
@@ -172,8 +190,8 @@ static int source_allowed(struct fsd *d, const char *typed, const char *path, st
 	return 0;
 }
 
-static int source_check(struct fsd *d, const char *typed, char **ret_path, bool *ret_is_file,
-			struct err *err)
+int dataset_source_check(struct fsd *d, const char *typed, char **ret_path, bool *ret_is_file,
+			 struct err *err)
 {
 	autofree char *path = NULL;
 	struct stat st;
@@ -196,7 +214,7 @@ static int source_check(struct fsd *d, const char *typed, char **ret_path, bool 
 	return 0;
 }
 
-static size_t dataset_find(const json_t *rows, const char *name)
+size_t dataset_find(const json_t *rows, const char *name)
 {
 	size_t i, n = json_array_size(rows);
 
@@ -210,7 +228,7 @@ static size_t dataset_find(const json_t *rows, const char *name)
 	return i;
 }
 
-static int datasets_put(struct work *w, const json_t *settings, struct answer *a, struct err *err)
+int datasets_put(struct work *w, const json_t *settings, struct answer *a, struct err *err)
 {
 	int r = control_settings_put(w->d, settings, err);
 
@@ -219,7 +237,7 @@ static int datasets_put(struct work *w, const json_t *settings, struct answer *a
 	return r < 0 ? r : control_dataset_list(w, a, err);
 }
 
-static int name_free(struct work *w, struct err *err)
+int dataset_name_free(struct work *w, struct err *err)
 {
 	const json_t *rows = json_object_get(volume_settings(w->d->vol), "datasets");
 
@@ -230,8 +248,7 @@ static int name_free(struct work *w, struct err *err)
 		       w->req->name);
 }
 
-/* Answers at once: whoever asks comes again until the index is there.  When he leaves before, and
- * nobody else is here, we end, and the work with us. */
+/* Answers at once: whoever asks comes again until the index is there. */
 int control_dataset_index(struct work *w, struct answer *a, struct err *err)
 {
 	bool forced = w->req->kind && strcmp(w->req->kind, "archive") == 0;
@@ -239,14 +256,17 @@ int control_dataset_index(struct work *w, struct answer *a, struct err *err)
 	struct arch *found = NULL;
 	autofree char *path = NULL;
 	bool is_file = false, document;
-	int r = name_free(w, err);
+	int r = dataset_name_free(w, err);
 
 	if (r == 0)
-		r = source_check(w->d, w->req->source, &path, &is_file, err);
+		r = dataset_source_check(w->d, w->req->source, &path, &is_file, err);
 	if (r == 0 && !is_file)
 		r = err_set(err, -EISDIR, "'%s' is a directory.", path);
-	if (r == 0)
-		r = archive_at(w->d, w->req->name, path, true, &found, &p, err);
+	if (r == 0) {
+		/* Until it is added, the index goes with this client. */
+		snprintf(w->c->indexed, sizeof(w->c->indexed), "%s", w->req->name);
+		r = dataset_archive(w->d, w->req->name, path, true, &found, &p, err);
+	}
 	if (r == -EINPROGRESS) {
 		json_object_set_new(a->j, "state", json_string("running"));
 		json_object_set_new(a->j, "done", json_integer((json_int_t)p.done));
@@ -271,8 +291,8 @@ int control_dataset_index(struct work *w, struct answer *a, struct err *err)
 	return 0;
 }
 
-static int check_kind(struct work *w, const char *path, bool is_file, const char **ret,
-		      struct err *err)
+int dataset_check_kind(struct work *w, const char *path, bool is_file, const char **ret,
+		       struct err *err)
 {
 	const char *kind = w->req->kind;
 	struct arch *a = NULL;
@@ -283,7 +303,7 @@ static int check_kind(struct work *w, const char *path, bool is_file, const char
 		return 0;
 	if (strcmp(kind, "archive") != 0 || !is_file)
 		return err_set(err, -EINVAL, "'%s' is not of the kind '%.20s'.", path, kind);
-	r = archive_at(w->d, w->req->name, path, false, &a, NULL, err);
+	r = dataset_archive(w->d, w->req->name, path, false, &a, NULL, err);
 	if (r == -EINPROGRESS)
 		return err_set(err, r, "'%s' is still being indexed.", path);
 	if (r < 0)
@@ -300,6 +320,14 @@ static void add_patterns(json_t *row, const char *key, const json_t *patterns)
 		json_object_set_new(row, key, json_deep_copy(patterns));
 }
 
+/* Not among the settings: they could not be written. */
+static bool name_is_unused(const struct work *w)
+{
+	const json_t *rows = json_object_get(volume_settings(w->d->vol), "datasets");
+
+	return dataset_find(rows, w->req->name) == json_array_size(rows);
+}
+
 int control_dataset_add(struct work *w, struct answer *a, struct err *err)
 {
 	autojson json_t *s = control_settings(w->d);
@@ -308,12 +336,12 @@ int control_dataset_add(struct work *w, struct answer *a, struct err *err)
 	autofree char *path = NULL;
 	bool is_file = false;
 	json_t *row;
-	int r = name_free(w, err);
+	int r = dataset_name_free(w, err);
 
 	if (r == 0)
-		r = source_check(w->d, w->req->source, &path, &is_file, err);
+		r = dataset_source_check(w->d, w->req->source, &path, &is_file, err);
 	if (r == 0)
-		r = check_kind(w, path, is_file, &kind, err);
+		r = dataset_check_kind(w, path, is_file, &kind, err);
 	if (r < 0)
 		return r;
 	row = json_pack("{s:s, s:s, s:s}", "name", w->req->name, "source", path, "kind", kind);
@@ -321,7 +349,15 @@ int control_dataset_add(struct work *w, struct answer *a, struct err *err)
 		return err_set(err, -EINVAL, "the path '%s' is not UTF-8.", path);
 	add_patterns(row, "include", w->req->include);
 	add_patterns(row, "exclude", w->req->exclude);
-	return datasets_put(w, s, a, err);
+	if (!w->req->pin)
+		return datasets_put(w, s, a, err);
+	r = pins_commit(w, row, err);
+	if (r < 0)
+		return r;
+	r = datasets_put(w, s, a, err);
+	if (r < 0 && name_is_unused(w))
+		pins_remove(w->d, w->req->name);
+	return r;
 }
 
 int control_dataset_remove(struct work *w, struct answer *a, struct err *err)
@@ -335,7 +371,9 @@ int control_dataset_remove(struct work *w, struct answer *a, struct err *err)
 		return err_set(err, -ENOENT, "there is no dataset '%s'.", w->req->name);
 	json_array_remove(rows, i);
 	r = datasets_put(w, s, a, err);
-	if (r == 0)
+	if (r == 0) {
 		arch_cache_remove(w->d->archives, w->req->name);
+		pins_remove(w->d, w->req->name);
+	}
 	return r;
 }

@@ -28,8 +28,10 @@ int data_new(struct arch_cache *archives, struct data **ret)
 	if (!d)
 		return -ENOMEM;
 	r = tree_new(1, MAX_DIR_FDS, &d->tree);
+	if (r == 0)
+		r = data_leaves_new(&d->leaves);
 	if (r < 0) {
-		free(d);
+		data_free(d);
 		return r;
 	}
 	d->archives = archives;
@@ -43,8 +45,11 @@ void data_free(struct data *d)
 {
 	if (!d)
 		return;
-	tree_free(d->tree);
+	if (d->tree)
+		tree_free(d->tree);
 	data_sources_free(d->sources, d->nsources);
+	arch_pins_free(d);
+	data_leaves_free(d->leaves);
 	free(d);
 }
 
@@ -56,6 +61,12 @@ void data_set_user(struct data *d, void *user)
 void *data_user(const struct data *d)
 {
 	return d->user;
+}
+
+void data_set_log(struct data *d, void (*log)(void *ctx, const char *line), void *ctx)
+{
+	d->log = log;
+	d->log_ctx = ctx;
 }
 
 void data_set_owner(struct data *d, uid_t uid, gid_t gid)
@@ -70,6 +81,11 @@ void data_set_own_devices(struct data *d, const dev_t devs[static 2])
 	d->has_own = devs[0] || devs[1];
 }
 
+void data_own_devices(const struct data *d, dev_t ret[static 2])
+{
+	memcpy(ret, d->own, sizeof(d->own));
+}
+
 void data_reset(struct data *d)
 {
 	struct tree *t;
@@ -82,8 +98,8 @@ void data_reset(struct data *d)
 	arch_forget_all(d->archives);
 }
 
-/* A symlink anywhere in the path is a change of what was agreed on: not followed. */
-static int source_open(const char *path, int flags)
+/* A symlink anywhere in the path is a change of what was agreed on. */
+int data_source_open(const char *path, int flags)
 {
 	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
 				.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
@@ -94,7 +110,7 @@ static int source_open(const char *path, int flags)
 
 bool data_reachable(const struct data_source *s)
 {
-	autoclose int fd = source_open(s->source, PATH_FLAGS);
+	autoclose int fd = data_source_open(s->source, PATH_FLAGS);
 	struct stat st;
 
 	return fd >= 0 && fstat(fd, &st) == 0 &&
@@ -226,7 +242,7 @@ static __attribute__((noinline)) int top_open(struct data *d, const char *name,
 	*ret_kind = what == DATA_IS_FILE ? DATA_SOURCE_FILE : DATA_SOURCE_DIR;
 	if (r < 0 || what != DATA_IS_DIR)
 		return r < 0 ? r : what == DATA_IS_FILE ? -EISDIR : -ESTALE;
-	fd = source_open(path, PATH_FLAGS | O_DIRECTORY);
+	fd = data_source_open(path, PATH_FLAGS | O_DIRECTORY);
 	return fd >= 0 || fd == -EACCES ? fd : -ENOENT;
 }
 
@@ -314,7 +330,7 @@ int spot_get(struct data *d, struct node *n, struct spot *ret)
 			r = source_find(d, name, path, &what);
 		if (r == 0) {
 			*strrchr(path, '/') = '\0';
-			ret->dirfd = source_open(*path ? path : "/", PATH_FLAGS | O_DIRECTORY);
+			ret->dirfd = data_source_open(*path ? path : "/", PATH_FLAGS | O_DIRECTORY);
 			r = ret->dirfd < 0 ? -ENOENT : 0;
 		}
 	}
@@ -332,7 +348,7 @@ void spot_put(struct spot *s)
 /* -- nodes ---------------------------------------------------------------- */
 
 int data_adopt(struct data *d, struct node *parent, const char *name, const struct stat *raw,
-	       struct node **ret)
+	       uint32_t id, struct node **ret)
 {
 	struct dentry *e;
 	struct node *n = NULL;
@@ -342,10 +358,12 @@ int data_adopt(struct data *d, struct node *parent, const char *name, const stru
 	e = dir_find(d->tree, parent, name, len);
 	if (!e)
 		e = dir_add(d->tree, parent, name, len, raw->st_ino, (uint8_t)IFTODT(raw->st_mode));
-	if (e && dentry_node(e) && data_same_inode(dentry_node(e), raw) == 0)
+	if (e && dentry_node(e) && data_same_inode(dentry_node(e), raw) == 0 &&
+	    dentry_node(e)->told->pin == id)
 		n = dentry_node(e);
 	if (e && !n) {
-		/* Another inode than before: the old node loses its name. */
+		/* Another inode than before, or what is cached of it is of another pin: the old
+		 * node loses its name. */
 		n = tree_make(d->tree, raw->st_ino, raw->st_mode);
 		if (n && node_keep(n) < 0) {
 			tree_reap(d->tree, n);
@@ -353,6 +371,7 @@ int data_adopt(struct data *d, struct node *parent, const char *name, const stru
 		}
 		if (n) {
 			node_tell(n, raw);
+			n->told->pin = id;
 			dentry_bind(d->tree, e, n);
 		}
 	}
@@ -371,7 +390,7 @@ static int lookup_source(struct data *d, const char *name, struct stat *raw, int
 
 	if (r < 0 || what == DATA_IS_ARCHIVE)
 		return r < 0 ? r : -EXDEV;
-	fd = source_open(path, PATH_FLAGS);
+	fd = data_source_open(path, PATH_FLAGS);
 	if (fd < 0)
 		return fd == -EACCES ? fd : -ENOENT;
 	r = raw_stat(d, fd, "", raw);
@@ -399,7 +418,7 @@ static int lookup_archive(struct data *d, const char *name, struct data_entry *r
 
 	if (r < 0)
 		return r;
-	fd = source_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	fd = data_source_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return fd == -EACCES ? fd : -ENOENT;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -407,9 +426,11 @@ static int lookup_archive(struct data *d, const char *name, struct data_entry *r
 	r = arch_get(d->archives, name, strrchr(path, '/') + 1, fd, true, &a, NULL, NULL);
 	if (r < 0)
 		return r == -EINPROGRESS ? r : -EIO; /* the log has the reason */
-	data_arch_top(d, a, ret);
+	r = arch_pin_check(d, name, a);
+	if (r == 0)
+		data_arch_top(d, a, ret);
 	arch_unref(a, 1);
-	return 0;
+	return r;
 }
 
 /* The one name in the made-up directory of a file dataset. */
@@ -427,7 +448,7 @@ static int lookup_file(struct data *d, struct node *dir, const char *name, struc
 	r = source_find(d, dataset, path, &what);
 	if (r < 0 || strcmp(strrchr(path, '/') + 1, name) != 0)
 		return r < 0 ? r : -ENOENT;
-	*ret_fd = source_open(path, PATH_FLAGS);
+	*ret_fd = data_source_open(path, PATH_FLAGS);
 	if (*ret_fd < 0)
 		return -ENOENT;
 	return raw_stat(d, *ret_fd, "", raw);
@@ -435,6 +456,7 @@ static int lookup_file(struct data *d, struct node *dir, const char *name, struc
 
 int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_entry *ret)
 {
+	autoplace struct pin_place up = { 0 }, at = { 0 };
 	enum data_kind kind;
 	autoclose int fd = -1;
 	struct node *dir, *n;
@@ -446,6 +468,8 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 		return data_arch_lookup(d, parent, name, ret);
 	r = data_node(d, parent, &dir);
 	if (r == 0)
+		r = pin_of_node(d, dir, &up);
+	if (r == 0)
 		r = strlen(name) > 255 ? -ENAMETOOLONG : spot_dir(d, dir, &kind, &dirfd);
 	if (r < 0)
 		return r;
@@ -453,6 +477,10 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 		r = lookup_source(d, name, &raw, &fd);
 		if (r == -EXDEV)
 			return lookup_archive(d, name, ret);
+		if (r == 0)
+			r = pin_of_top(d, name, &at);
+		if (r == 0)
+			r = pin_check_stat(d, &at, &raw);
 	} else if (kind == DATA_SOURCE_FILE) {
 		r = lookup_file(d, dir, name, &raw, &fd);
 	} else {
@@ -462,8 +490,10 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 		if (r == 0)
 			r = part_check(d, dir, name, S_ISDIR(raw.st_mode));
 	}
+	if (up.pin)
+		r = pin_of_name(d, &up, name, r, &raw, &at);
 	if (r == 0)
-		r = data_adopt(d, dir, name, &raw, &n);
+		r = data_adopt(d, dir, name, &raw, pin_place_id(&at), &n);
 	if (r < 0)
 		return r;
 	if (kind == DATA_ROOT && fd < 0)
@@ -471,6 +501,7 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 	else
 		data_show(d, fd, sub, &raw, &ret->st);
 	part_show(d, n, &ret->st);
+	pin_show(&at, &ret->st);
 	ret->nodeid = n->nodeid;
 	return 0;
 }
@@ -492,6 +523,7 @@ void data_forget(struct data *d, uint64_t nodeid, uint64_t nlookup)
 
 int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 {
+	autoplace struct pin_place at = { 0 };
 	struct spot s;
 	struct node *n;
 	struct stat raw;
@@ -501,6 +533,8 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 		return data_arch_getattr(d, nodeid, ret);
 	r = data_node(d, nodeid, &n);
 	if (r == 0)
+		r = pin_of_node(d, n, &at);
+	if (r == 0)
 		r = spot_get(d, n, &s);
 	if (r < 0)
 		return r;
@@ -508,13 +542,17 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 		data_show_made_up(d, "", ret);
 	} else if (s.kind == DATA_SOURCE_FILE) {
 		node_told(n, ret);
+		pin_show(&at, ret);
 	} else {
 		r = raw_stat(d, s.dirfd, s.name, &raw);
 		if (r == 0)
 			r = data_same_inode(n, &raw);
 		if (r == 0)
+			r = pin_check_stat(d, &at, &raw);
+		if (r == 0)
 			data_show(d, s.dirfd, s.name, &raw, ret);
 		part_show(d, n, ret);
+		pin_show(&at, ret);
 	}
 	spot_put(&s);
 	return r;
@@ -522,6 +560,7 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 
 int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size)
 {
+	autoplace struct pin_place at = { 0 };
 	struct spot s;
 	struct node *n;
 	ssize_t len;
@@ -531,13 +570,17 @@ int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size)
 		return data_arch_readlink(d, nodeid, buf, size);
 	r = data_node(d, nodeid, &n);
 	if (r == 0)
+		r = pin_of_node(d, n, &at);
+	if (r == 0)
 		r = S_ISLNK(n->type) ? spot_get(d, n, &s) : -EINVAL;
 	if (r < 0)
 		return r;
 	len = readlinkat(s.dirfd, s.name, buf, size);
 	r = len < 0 ? -errno : (size_t)len >= size ? -ENAMETOOLONG : 0;
-	if (r == 0)
+	if (r == 0) {
 		buf[len] = '\0';
+		r = pin_check_target(d, &at, buf);
+	}
 	spot_put(&s);
 	return r;
 }

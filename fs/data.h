@@ -14,6 +14,7 @@
 struct arch_cache;
 struct data;
 struct node;
+struct pin;
 
 /* 'archives' is borrowed. */
 int data_new(struct arch_cache *archives, struct data **ret);
@@ -21,9 +22,12 @@ void data_free(struct data *d);
 /* For who serves it: kept, not looked at. */
 void data_set_user(struct data *d, void *user);
 void *data_user(const struct data *d);
+/* Where damage is told. */
+void data_set_log(struct data *d, void (*log)(void *ctx, const char *line), void *ctx);
 void data_set_owner(struct data *d, uid_t uid, gid_t gid);
 /* Devices of our own mounts on the host: never entered, for we would wait for ourselves. */
 void data_set_own_devices(struct data *d, const dev_t devs[static 2]);
+void data_own_devices(const struct data *d, dev_t ret[static 2]);
 /* The kernel side is gone. No request may be running. */
 void data_reset(struct data *d);
 
@@ -37,8 +41,15 @@ struct data_source {
 	/* Of a directory: which part of it is shown (fs/data_filter.h); NULL-terminated, or NULL.
 	 */
 	const char *const *include, *const *exclude;
+	/* What is read must be what was pinned.  Without the pin (NULL) nothing of it is shown. */
+	bool pinned;
+	struct pin *pin; /* a reference is taken */
 };
 int data_set_sources(struct data *d, const struct data_source *s, size_t n);
+/* The pin that a dataset has now, if its table has this digest, with a reference; or NULL. */
+struct pin *data_pin_now(struct data *d, const char *name, const uint8_t *table);
+/* A descriptor of a source: no symlink anywhere in its path is followed. */
+int data_source_open(const char *path, int flags);
 /* Can it be reached now? */
 bool data_reachable(const struct data_source *s);
 
@@ -61,7 +72,8 @@ int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size);
 struct data_file;
 int data_open(struct data *d, uint64_t nodeid, int flags, struct data_file **ret, bool *ret_keep);
 void data_close(struct data_file *f);
-/* Of the host's file, borrowed; -1: it is a member of an archive. */
+/* Of the host's file, borrowed; -1: only data_read() may read it: it is a member of an archive, or
+ * pinned. */
 int data_fd(const struct data_file *f);
 /* Up to 'size' bytes; fewer at the end. '*ret_changed': the host has changed the file since it was
  * looked at last, so that what the kernel cached of it is not right any more. -EINPROGRESS: it is

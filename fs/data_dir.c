@@ -30,7 +30,8 @@ struct data_dir {
 	bool part;      /* not all of it is shown */
 	char **made_up; /* names of a made-up one */
 	size_t nmade_up;
-	struct arch *arch; /* of an archive, referenced */
+	struct pin_place pin; /* pinned: its names are these */
+	struct arch *arch;    /* of an archive, referenced */
 	uint32_t inode, shown;
 	uint64_t off;   /* of the next entry */
 	char name[256]; /* shown last */
@@ -78,6 +79,8 @@ static int host_opendir(struct data_dir *dir, uint64_t nodeid)
 	int r = data_node(dir->d, nodeid, &dir->n);
 
 	if (r == 0)
+		r = pin_of_node(dir->d, dir->n, &dir->pin);
+	if (r == 0)
 		r = spot_dir(dir->d, dir->n, &dir->kind, &path_fd);
 	if (r < 0)
 		return r;
@@ -123,6 +126,7 @@ void data_closedir(struct data_dir *dir)
 	if (dir->fd >= 0)
 		close(dir->fd);
 	arch_unref(dir->arch, 1);
+	pin_place_put(&dir->pin);
 	free(dir);
 }
 
@@ -132,7 +136,7 @@ void data_seekdir(struct data_dir *dir, uint64_t off)
 		return;
 	dir->off = off;
 	dir->have = dir->at = 0;
-	if (dir->fd >= 0)
+	if (dir->fd >= 0 && !dir->pin.pin)
 		(void)lseek(dir->fd, (off_t)off, SEEK_SET);
 }
 
@@ -151,6 +155,38 @@ static bool next_made_up(struct data_dir *dir, struct data_dirent *ret)
 		.ino = i + 2,
 		.type = i > 1 && dir->kind == DATA_SOURCE_FILE ? S_IFREG : S_IFDIR,
 		.next_off = i + 1,
+	};
+	return true;
+}
+
+/* As it was pinned, whatever the host has by now; offsets count as above. */
+static bool next_pinned(struct data_dir *dir, struct data_dirent *ret)
+{
+	static const mode_t types[256] = {
+		['d'] = S_IFDIR,  ['f'] = S_IFREG, ['l'] = S_IFLNK, ['p'] = S_IFIFO,
+		['s'] = S_IFSOCK, ['c'] = S_IFCHR, ['b'] = S_IFBLK
+	};
+	const struct pin_record *top = &dir->pin.rec;
+	uint32_t i = dir->pin.i;
+	struct pin_record rec = *top;
+
+	if (dir->off < 2) {
+		strcpy(dir->name, dir->off == 0 ? "." : "..");
+		i = dir->off == 0 ? i : top->parent;
+	} else {
+		if (dir->off - 2 >= top->count)
+			return false;
+		i = top->first + (uint32_t)(dir->off - 2);
+		if (pin_record(dir->pin.pin, i, &rec) < 0 ||
+		    pin_name(dir->pin.pin, &rec, dir->name) < 0)
+			return false;
+	}
+	dir->off++;
+	*ret = (struct data_dirent){
+		.name = dir->name,
+		.ino = pin_ino(dir->pin.pin, i),
+		.type = types[rec.type],
+		.next_off = dir->off,
 	};
 	return true;
 }
@@ -198,6 +234,8 @@ bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
 		dir->off = ret->next_off;
 		return true;
 	}
+	if (dir->pin.pin)
+		return next_pinned(dir, ret);
 	if (dir->fd < 0) {
 		if (!next_made_up(dir, ret))
 			return false;
@@ -233,11 +271,11 @@ int data_dir_entry(struct data_dir *dir, struct data_entry *ret)
 		data_arch_entry(dir->d, dir->arch, dir->shown, ret);
 		return 0;
 	}
-	if (dir->fd < 0)
+	if (dir->fd < 0 || dir->pin.pin)
 		return data_lookup(dir->d, dir->n->nodeid, dir->name, ret);
 	r = raw_stat(dir->d, dir->fd, dir->name, &raw);
 	if (r == 0)
-		r = data_adopt(dir->d, dir->n, dir->name, &raw, &n);
+		r = data_adopt(dir->d, dir->n, dir->name, &raw, 0, &n);
 	if (r < 0)
 		return r;
 	data_show(dir->d, dir->fd, dir->name, &raw, &ret->st);

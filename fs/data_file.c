@@ -38,14 +38,17 @@ static bool note_content(struct node *n, const struct stat *st)
 	return same;
 }
 
-static int host_open(struct data *d, uint64_t nodeid, int *ret_fd, bool *ret_keep)
+static int host_open(struct data *d, uint64_t nodeid, struct data_file *f, bool *ret_keep)
 {
+	autoplace struct pin_place at = { 0 };
 	autoclose int fd = -1;
 	struct spot s;
 	struct node *n;
 	struct stat st;
 	int r = data_node(d, nodeid, &n);
 
+	if (r == 0)
+		r = pin_of_node(d, n, &at);
 	if (r < 0)
 		return r;
 	if (!S_ISREG(n->type))
@@ -56,11 +59,20 @@ static int host_open(struct data *d, uint64_t nodeid, int *ret_fd, bool *ret_kee
 	fd = openat(s.dirfd, s.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	r = fd < 0 ? -errno : fstat(fd, &st) < 0 ? -errno : data_same_inode(n, &st);
 	spot_put(&s);
+	if (r == 0)
+		r = pin_check_stat(d, &at, &st);
 	if (r < 0)
 		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */
 	*ret_keep = note_content(n, &st);
-	*ret_fd = take_fd(&fd);
+	f->fd = take_fd(&fd);
+	if (at.pin) {
+		*ret_keep = true; /* whatever the host did: it is what was pinned */
+		f->record = at.i;
+		f->size = at.rec.size;
+		f->leaf = at.rec.leaf;
+		f->pin = take_ptr(at.pin);
+	}
 	return 0;
 }
 
@@ -77,9 +89,11 @@ int data_open(struct data *d, uint64_t nodeid, int flags, struct data_file **ret
 	*f = (struct data_file){ .d = d, .nodeid = nodeid, .fd = -1 };
 	*ret_keep = true;
 	r = data_arch_owns(nodeid) ? data_arch_open(d, nodeid, f)
-				   : host_open(d, nodeid, &f->fd, ret_keep);
+				   : host_open(d, nodeid, f, ret_keep);
+	if (r == 0 && f->arch)
+		r = arch_pin_open(d, f);
 	if (r < 0) {
-		free(f);
+		data_close(f);
 		return r;
 	}
 	*ret = f;
@@ -96,12 +110,14 @@ void data_close(struct data_file *f)
 		arch_unuse(f->arch);
 		arch_unref(f->arch, 1);
 	}
+	pin_unref(f->pin);
 	free(f);
 }
 
+/* The kernel must not read for itself what has to be verified. */
 int data_fd(const struct data_file *f)
 {
-	return f->fd;
+	return f->pin ? -1 : f->fd;
 }
 
 ssize_t data_read(struct data_file *f, void *buf, size_t size, uint64_t off, bool *ret_changed)
@@ -111,6 +127,8 @@ ssize_t data_read(struct data_file *f, void *buf, size_t size, uint64_t off, boo
 	ssize_t n;
 
 	*ret_changed = false;
+	if (f->pin)
+		return pin_read(f, buf, size, off);
 	if (f->fd < 0)
 		return arch_pread(f->arch, f->inode, buf, size, off);
 	n = fd_pread_full(f->fd, buf, size, off);
@@ -123,11 +141,13 @@ off_t data_seek(struct data_file *f, off_t off, int whence)
 {
 	off_t size, r;
 
-	if (f->fd >= 0) { /* a reader of holes must see the host's */
+	if (f->fd >= 0 && !f->pin) { /* a reader of holes must see the host's */
 		r = lseek(f->fd, off, whence);
 		return r < 0 ? -errno : r;
 	}
-	size = (off_t)arch_index_inode(arch_index_of(f->arch), f->inode)->size;
+	/* The host could say that there is nothing where something was pinned. */
+	size = f->pin ? (off_t)f->size
+		      : (off_t)arch_index_inode(arch_index_of(f->arch), f->inode)->size;
 	if (off < 0 || off >= size)
 		return -ENXIO;
 	return whence == SEEK_HOLE ? size : off;

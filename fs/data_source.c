@@ -37,6 +37,7 @@ void data_sources_free(struct source *s, size_t n)
 	for (size_t i = 0; s && i < n; i++) {
 		strings_free(s[i].include);
 		strings_free(s[i].exclude);
+		pin_unref(s[i].pin);
 		free(s[i].name);
 		free(s[i].path);
 	}
@@ -51,8 +52,13 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 
 	for (size_t i = 0; list && i < n; i++) {
 		list[i] = (struct source){
-			strdup(s[i].name), strdup(s[i].source),        NULL,
-			s[i].what,         strings_copy(s[i].include), strings_copy(s[i].exclude)
+			.name = strdup(s[i].name),
+			.path = strdup(s[i].source),
+			.what = s[i].what,
+			.include = strings_copy(s[i].include),
+			.exclude = strings_copy(s[i].exclude),
+			.pinned = s[i].pinned,
+			.pin = pin_ref(s[i].pin),
 		};
 		if (!list[i].name || !list[i].path || !list[i].include || !list[i].exclude) {
 			data_sources_free(list, n);
@@ -72,4 +78,17 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 	pthread_mutex_unlock(&d->tree->lock);
 	data_sources_free(old, nold);
 	return 0;
+}
+
+struct pin *data_pin_now(struct data *d, const char *name, const uint8_t *table)
+{
+	struct pin *p = NULL;
+
+	pthread_mutex_lock(&d->tree->lock);
+	for (size_t i = 0; i < d->nsources; i++)
+		if (d->sources[i].pin && strcmp(d->sources[i].name, name) == 0 &&
+		    pin_is(d->sources[i].pin, table))
+			p = pin_ref(d->sources[i].pin);
+	pthread_mutex_unlock(&d->tree->lock);
+	return p;
 }

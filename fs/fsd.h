@@ -19,6 +19,8 @@ struct data;
 struct err;
 struct msglog;
 struct out;
+struct pin_job;
+struct pin_jobs;
 struct quota;
 struct session;
 struct store;
@@ -31,6 +33,9 @@ struct conn {
 	pid_t pid;    /* from the socket, not from what it says */
 	char run[64]; /* session: its run; else "" */
 	char since[32];
+	char indexed[65]; /* the last dataset whose archive was indexed for it */
+	struct pin_job *job;
+	char *job_for; /* what it is about */
 };
 
 enum mount_kind { MOUNTED_NOT, MOUNTED_PRIVATE, MOUNTED_HOST };
@@ -58,6 +63,8 @@ struct fsd {
 	struct out *out;
 	struct arch_cache *archives;
 	struct data *data;
+	struct pin_jobs *pin_jobs;
+	int pins; /* WS/pins, or -1 */
 	struct msglog *log;
 	struct mounts mounts;
 	struct mounter mounter;
@@ -89,6 +96,10 @@ json_t *mounts_requests(const struct fsd *d);
 
 /* Serve what a client asks; false: it left. */
 bool control_serve(struct fsd *d, struct conn *c);
+/* A client leaves: what was made for it and never added goes, too. */
+void control_forget(struct fsd *d, struct conn *c);
+/* What a daemon that was killed left of datasets that never came to be. */
+void datasets_sweep(struct fsd *d);
 /* Give the datasets of the settings to the layer. */
 int datasets_apply(struct fsd *d, struct err *err);
 

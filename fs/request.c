@@ -26,6 +26,8 @@ static const struct row {
 	{ "set", REQ_SET, true, { FIELD(changes) } },
 	{ "dataset-add", REQ_DATASET_ADD, true, { FIELD(name), FIELD(source) } },
 	{ "dataset-index", REQ_DATASET_INDEX, true, { FIELD(name), FIELD(source) } },
+	{ "dataset-pin", REQ_DATASET_PIN, true, { FIELD(name), FIELD(source) } },
+	{ "dataset-verify", REQ_DATASET_VERIFY, false, { FIELD(name) } },
 	{ "dataset-remove", REQ_DATASET_REMOVE, true, { FIELD(name) } },
 	{ "dataset-list", REQ_DATASET_LIST, false, { 0 } },
 	{ "key-list", REQ_KEY_LIST, false, { 0 } },
@@ -59,6 +61,7 @@ static int fill_strings(struct request *r, struct err *err)
 	r->changes = json_object_get(r->json, "changes");
 	if (r->changes && !json_is_object(r->changes))
 		return err_set(err, -EINVAL, "'changes' must be an object.");
+	r->pin = json_is_true(json_object_get(r->json, "pin"));
 	r->include = json_object_get(r->json, "include");
 	r->exclude = json_object_get(r->json, "exclude");
 	if ((r->include && !json_is_array(r->include)) ||

@@ -16,6 +16,8 @@ enum request_op {
 	REQ_SHOW,
 	REQ_SET,
 	REQ_DATASET_INDEX,
+	REQ_DATASET_PIN,
+	REQ_DATASET_VERIFY,
 	REQ_DATASET_ADD,
 	REQ_DATASET_REMOVE,
 	REQ_DATASET_LIST,
@@ -33,7 +35,8 @@ struct request {
 	json_t *json; /* owner of the strings below */
 	/* Present when the operation has them, else NULL. */
 	const char *run, *dir, *name, *source, *kind, *type, *public, *slot;
-	const json_t *changes;           /* object */
+	const json_t *changes; /* object */
+	bool pin;
 	const json_t *include, *exclude; /* arrays; what is in them is checked with the settings */
 };
 

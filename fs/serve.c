@@ -29,6 +29,7 @@
 #include "fs/fsd.h"
 #include "fs/msglog.h"
 #include "fs/out.h"
+#include "fs/pin_job.h"
 #include "fs/quota.h"
 #include "fs/session.h"
 #include "fs/store.h"
@@ -111,6 +112,11 @@ static int open_layers(struct fsd *d, struct err *err)
 		r = data_new(d->archives, &d->data);
 	if (r < 0)
 		return err_set(err, r, "open the datasets");
+	if (pin_jobs_new(&d->pin_jobs) < 0)
+		return err_set(err, -ENOMEM, "open the datasets");
+	data_set_log(d->data, msglog_add, d->log);
+	if (!volume_read_only(d->vol))
+		datasets_sweep(d);
 	return datasets_apply(d, err);
 }
 
@@ -251,6 +257,7 @@ static void conn_close(struct fsd *d, struct conn *c)
 			break;
 		}
 	}
+	control_forget(d, c);
 	close(c->fd);
 	free(c);
 }
@@ -353,6 +360,9 @@ static int close_all(struct fsd *d, struct err *err)
 	mounts_end(d);
 	while (d->conns)
 		conn_close(d, d->conns);
+	pin_jobs_free(d->pin_jobs);
+	if (d->pins >= 0)
+		close(d->pins);
 	out_free(d->out);
 	data_free(d->data);
 	arch_cache_free(d->archives);
@@ -372,6 +382,7 @@ static int close_all(struct fsd *d, struct err *err)
 int serve(const struct serve_options *o)
 {
 	struct fsd d = { .listener = -1,
+			 .pins = -1,
 			 .starter = o->ready_fd,
 			 .signals = -1,
 			 .mounts = { .userns_fd = -1, .mntns_fd = -1 },

@@ -37,7 +37,9 @@ static const struct limit {
 static const char *const top_keys[] = { "format", "id",     "created",  "cipher",    "pad",
 					"quota",  "limits", "datasets", "recipients" };
 static const char *const quota_keys[] = { "bytes", "files" };
-static const char *const dataset_keys[] = { "name", "source", "kind", "include", "exclude" };
+static const char *const dataset_keys[] = { "name", "source", "kind", "include", "exclude", "pin" };
+static const char *const pin_keys[] = { "digest", "table",    "files",  "bytes",
+					"made",   "verified", "damaged" };
 static const char *const recipient_keys[] = { "public", "slot" };
 
 static const struct limit *find_limit(const char *key)
@@ -190,6 +192,29 @@ static int check_patterns(const json_t *d, const char *key, const char *where, s
 	return 0;
 }
 
+static int check_pin(const json_t *d, size_t at, struct err *err)
+{
+	const json_t *pin = json_object_get(d, "pin");
+	const char *text;
+	uint8_t digest[32];
+	char where[40];
+	uint64_t n;
+	int r;
+
+	snprintf(where, sizeof(where), "datasets[%zu].pin.", at);
+	r = check_keys(pin, where, pin_keys, ARRAY_LEN(pin_keys), 2, err);
+	if (r < 0)
+		return r;
+	if (json_get_hex(pin, "digest", digest, sizeof(digest), err) < 0 ||
+	    json_get_hex(pin, "table", digest, sizeof(digest), err) < 0 ||
+	    json_get_u64(pin, "files", &n, err) < 0 || json_get_u64(pin, "bytes", &n, err) < 0 ||
+	    json_get_str(pin, "made", &text, err) < 0 ||
+	    (json_object_get(pin, "verified") && json_get_str(pin, "verified", &text, err) < 0) ||
+	    (json_object_get(pin, "damaged") && json_get_u64(pin, "damaged", &n, err) < 0))
+		return err_wrap(err, -EINVAL, "datasets[%zu].pin", at);
+	return 0;
+}
+
 static int check_dataset(const json_t *list, size_t at, struct err *err)
 {
 	const json_t *d = json_array_get(list, at);
@@ -198,7 +223,7 @@ static int check_dataset(const json_t *list, size_t at, struct err *err)
 	int r;
 
 	snprintf(where, sizeof(where), "datasets[%zu].", at);
-	r = check_keys(d, where, dataset_keys, ARRAY_LEN(dataset_keys), 2, err);
+	r = check_keys(d, where, dataset_keys, ARRAY_LEN(dataset_keys), 3, err);
 	if (r < 0)
 		return r;
 	if (json_get_str(d, "name", &name, err) < 0 ||
@@ -219,6 +244,8 @@ static int check_dataset(const json_t *list, size_t at, struct err *err)
 	r = check_patterns(d, "include", where, err);
 	if (r == 0)
 		r = check_patterns(d, "exclude", where, err);
+	if (r == 0 && json_object_get(d, "pin"))
+		r = check_pin(d, at, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < at; i++)

@@ -57,6 +57,7 @@ struct told {
 	uint32_t atime_ns, mtime_ns, ctime_ns;
 	uint32_t dev; /* the kernel has no more bits */
 	uint32_t mode, uid, gid;
+	uint32_t pin; /* of a dataset's: its number in the pin (fs/pin.h), or 0 */
 	uint64_t size, blocks;
 };
 

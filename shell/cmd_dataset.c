@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@ struct add_opts {
 	struct ctl_common common;
 	const char *as;
 	struct opt_list include, exclude;
+	bool pin;
 };
 
 static const char *const as_words[] = { "auto", "file", "archive", NULL };
@@ -35,6 +35,10 @@ static const struct opt add_table[] = {
 		  "given several times." },
 	{ "exclude", 'x', OPT_LIST, offsetof(struct add_opts, exclude), "GLOB", NULL,
 	  .help = "Leave out what matches, with all that is in it, even if it is included." },
+	{ "pin", 'p', OPT_FLAG, offsetof(struct add_opts, pin), NULL, NULL,
+	  .help = "Read all of it now and record its digest: from then on what is read is "
+		  "verified, "
+		  "and anything else gives an I/O error." },
 	CTL_OPT_JSON,
 	CTL_OPT_KEYS,
 	CTL_OPT_END,
@@ -49,7 +53,7 @@ static json_t *patterns(const struct opt_list *l)
 	return list;
 }
 
-/* Size and files are known of archives: nobody has to walk over them. */
+/* Size and files are known of archives and of what is pinned: nobody has to walk over them. */
 static void print_sizes(struct out_table *t, const json_t *d)
 {
 	char size[24];
@@ -64,10 +68,36 @@ static void print_sizes(struct out_table *t, const json_t *d)
 	out_cell(t, "%llu", (unsigned long long)ctl_u64(d, "files"));
 }
 
+/* The digest's beginning; when it was last compared with the source; what of it is unpacked. */
+static void print_states(struct out_table *t, const json_t *d)
+{
+	const char *verified = ctl_str(d, "pin.verified");
+	char done[24], total[24];
+
+	if (!json_object_get(d, "pin")) {
+		out_cell(t, "-");
+		out_cell(t, "-");
+	} else {
+		out_cell(t, "%.12s", ctl_str(d, "pin.digest"));
+		if (ctl_u64(d, "pin.damaged") > 0)
+			out_cell(t, "%s, %llu differ", verified,
+				 (unsigned long long)ctl_u64(d, "pin.damaged"));
+		else
+			out_cell(t, "%s", *verified ? verified : "never");
+	}
+	if (ctl_u64(d, "unpacked.total") == 0) {
+		out_cell(t, "-");
+		return;
+	}
+	format_size(ctl_u64(d, "unpacked.done"), done);
+	format_size(ctl_u64(d, "unpacked.total"), total);
+	out_cell(t, "%s of %s", done, total);
+}
+
 static int print_datasets(const struct ctl_common *o, json_t *reply)
 {
-	static const char *const heads[] = { "NAME",   "KIND",  "SIZE", "FILES",
-					     "SOURCE", "STATE", NULL };
+	static const char *const heads[] = { "NAME",     "KIND",  "SIZE",   "FILES", "PIN",
+					     "VERIFIED", "CACHE", "SOURCE", "STATE", NULL };
 	json_t *list = json_object_get(reply, "datasets"), *d;
 	struct out_table *t;
 	size_t i;
@@ -88,6 +118,7 @@ static int print_datasets(const struct ctl_common *o, json_t *reply)
 		out_cell(t, "%s", ctl_str(d, "name"));
 		out_cell(t, "%s", ctl_str(d, "kind"));
 		print_sizes(t, d);
+		print_states(t, d);
 		out_cell(t, "%s", ctl_str(d, "source"));
 		out_cell(t, "%s", reachable ? "ok" : "not reachable");
 	}
@@ -117,60 +148,52 @@ static int resolve_source(const char *source, char **ret, struct err *err)
 	return 0;
 }
 
-/* -- the first indexing ---------------------------------------------------- */
+/* -- waiting for the daemon ---------------------------------------------------- */
 
 #define ASK_FIRST_MS 2
 #define ASK_LAST_MS  100
 
-static void draw(const json_t *p)
+static void draw_indexing(const json_t *p)
 {
 	uint64_t done = ctl_u64(p, "done"), total = ctl_u64(p, "total");
-	unsigned percent = total ? (unsigned)((__uint128_t)done * 100 / total) : 0;
-	char a[24], b[24], bar[21], line[160];
-	struct winsize w;
-	unsigned cols = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+	char a[24], b[24];
 
 	format_size(done, a);
 	format_size(total, b);
-	for (unsigned i = 0; i < 20; i++)
-		bar[i] = i < percent / 5 ? '#' : '.';
-	bar[20] = '\0';
-	snprintf(line, sizeof(line), "[%s] %3u%%  indexing: %s of %s, %llu entries", bar, percent,
-		 a, b, (unsigned long long)ctl_u64(p, "entries"));
-	line[MIN(cols - 1, sizeof(line) - 1)] = '\0';
-	fprintf(stderr, "\r%s\033[K", line);
-	fflush(stderr);
+	ctl_bar(done, total, "indexing: %s of %s, %llu entries", a, b,
+		(unsigned long long)ctl_u64(p, "entries"));
 }
 
-/* Until the daemon says what it is. '*ret' is its last answer. */
-static int index_archive(struct fsc *c, const char *name, const char *source, const char *as,
-			 json_t **ret, struct err *err)
+static void draw_pinning(const json_t *p)
 {
-	bool drawn = false, bar = isatty(STDERR_FILENO);
+	ctl_draw_reading("pinning", p);
+}
+
+/* The request again and again, until the daemon is done. '*ret' is its last
+ * answer. */
+static int ask_until_done(struct fsc *c, const json_t *request, void (*draw)(const json_t *p),
+			  json_t **ret, struct err *err)
+{
 	long ms = ASK_FIRST_MS;
 	int r;
 
 	for (;;) {
 		autojson json_t *reply = NULL;
 
-		r = ctl_call(c,
-			     json_pack("{s:s, s:s, s:s, s:s}", "op", "dataset-index", "name", name,
-				       "source", source, "kind", as),
-			     &reply, err);
+		r = ctl_call(c, json_deep_copy(request), &reply, err);
+		if (ctl_interrupted())
+			r = err_set(err, -EINTR, "add the dataset");
 		if (r < 0 || strcmp(ctl_str(reply, "state"), "running") != 0) {
 			if (r == 0)
 				*ret = take_ptr(reply);
 			break;
 		}
-		if (bar && ms >= ASK_LAST_MS) {
+		if (ms >= ASK_LAST_MS)
 			draw(reply);
-			drawn = true;
-		}
 		nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 		ms = MIN(ms * 2, ASK_LAST_MS);
 	}
-	if (drawn)
-		fputs("\r\033[K", stderr);
+	ctl_bar_clear();
 	return r;
 }
 
@@ -209,6 +232,7 @@ static void print_added(const char *name, const char *source, const char *kind, 
 static int find_kind(struct fsc *c, const struct add_opts *o, const char *name, const char *source,
 		     const char **ret, json_t **ret_facts, struct err *err)
 {
+	autojson json_t *ask = NULL;
 	struct stat st;
 	int r;
 
@@ -219,17 +243,58 @@ static int find_kind(struct fsc *c, const struct add_opts *o, const char *name, 
 		return err_set(err, -EISDIR, "'%s' is a directory: it is no %s.", source, o->as);
 	if (S_ISDIR(st.st_mode) || strcmp(o->as, "file") == 0)
 		return 0;
-	r = index_archive(c, name, source, o->as, ret_facts, err);
+	ask = json_pack("{s:s, s:s, s:s, s:s}", "op", "dataset-index", "name", name, "source",
+			source, "kind", o->as);
+	r = ask_until_done(c, ask, draw_indexing, ret_facts, err);
 	if (r == 0)
 		*ret = ctl_str(*ret_facts, "state");
 	return r;
+}
+
+/* The pin first: the dataset is added with it, or not at all. */
+static int pin_and_add(struct fsc *c, const struct add_opts *o, const char *name,
+		       const char *source, const char *kind, json_t **ret_pinned, json_t **ret,
+		       struct err *err)
+{
+	autojson json_t *request =
+		json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "op", "dataset-pin", "name", name,
+			  "source", source, "kind", kind, "include", patterns(&o->include),
+			  "exclude", patterns(&o->exclude));
+	int r = 0;
+
+	if (o->pin)
+		r = ask_until_done(c, request, draw_pinning, ret_pinned, err);
+	if (r == 0 && ctl_interrupted())
+		r = err_set(err, -EINTR, "add the dataset");
+	if (r < 0)
+		return r;
+	/* Cut off from here on, nobody could say whether it is there. */
+	ctl_catch_signals(false);
+	json_object_set_new(request, "op", json_string("dataset-add"));
+	json_object_set_new(request, "pin", json_boolean(o->pin));
+	return ctl_call(c, take_ptr(request), ret, err);
+}
+
+static void print_pinned(const char *name, const json_t *reply)
+{
+	json_t *d;
+	size_t i;
+	char size[24];
+
+	json_array_foreach (json_object_get(reply, "datasets"), i, d) {
+		if (strcmp(ctl_str(d, "name"), name) != 0)
+			continue;
+		format_size(ctl_u64(d, "pin.bytes"), size);
+		printf("  pinned: %llu files, %s, digest %s\n",
+		       (unsigned long long)ctl_u64(d, "pin.files"), size, ctl_str(d, "pin.digest"));
+	}
 }
 
 static int add_run(void *opts, int argc, char **argv)
 {
 	struct add_opts *o = opts;
 	autofree char *source = NULL;
-	autojson json_t *reply = NULL, *facts = NULL;
+	autojson json_t *reply = NULL, *facts = NULL, *pinned = NULL;
 	autofsc struct fsc *c = NULL;
 	const char *kind = NULL;
 	struct err err = { 0 };
@@ -243,22 +308,26 @@ static int add_run(void *opts, int argc, char **argv)
 			argv[1]);
 	if (!o->as)
 		o->as = "auto";
+	ctl_catch_signals(true);
 	r = resolve_source(argv[2], &source, &err);
 	if (r == 0)
 		r = ctl_open(argv[0], &o->common, &c, &err);
 	if (r == 0)
 		r = find_kind(c, o, argv[1], source, &kind, &facts, &err);
 	if (r == 0)
-		r = ctl_call(c,
-			     json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "op", "dataset-add",
-				       "name", argv[1], "source", source, "kind", kind, "include",
-				       patterns(&o->include), "exclude", patterns(&o->exclude)),
-			     &reply, &err);
+		r = pin_and_add(c, o, argv[1], source, kind, &pinned, &reply, &err);
+	ctl_bar_clear();
+	if (ctl_interrupted()) {
+		log_print(LOG_NOTE, "interrupted: the dataset was not added, nothing was changed");
+		return 128 + ctl_interrupted();
+	}
 	if (r < 0)
 		return ctl_fail(r, &err);
 	if (o->common.json)
 		return print_datasets(&o->common, reply);
 	print_added(argv[1], source, kind, facts);
+	if (pinned)
+		print_pinned(argv[1], reply);
 	return CTL_OK;
 }
 
@@ -297,6 +366,8 @@ static const struct opt_example add_examples[] = {
 	  "What is in the archive as /datasets/tables." },
 	{ "sbxctl dataset add ws some /usr/share/dict --include '*-english' --exclude private/",
 	  "Of a directory only what matches, and nothing in a directory named 'private'." },
+	{ "sbxctl dataset add ws pinned /usr/share/dict --pin",
+	  "Shown as it is now, or not at all: any later change is an I/O error." },
 	{ NULL, NULL },
 };
 
@@ -309,6 +380,10 @@ const struct opt_command cmd_dataset_add = {
 		"a directory and what is in an archive as /datasets/NAME/... and a file as "
 		"/datasets/NAME/FILE; it can change none of them. The source must stay where it "
 		"is.\n\n"
+		"With --pin all of it is read now, with all processors and on a terminal with a "
+		"progress bar, and its digest is recorded: from then on what is read is verified "
+		"block by block, and what is not as it was pinned gives an I/O error (see "
+		"DATASETS).\n\n"
 		"Archives are tar (plain or compressed), zip, 7z, iso, cpio and rar, known by "
 		"their "
 		"content; documents that are kept as a zip (spreadsheets, jars, NumPy's npz) are "
@@ -334,7 +409,7 @@ const struct opt_command cmd_dataset_add = {
 const struct opt_command cmd_dataset_list = {
 	.name = "dataset list",
 	.args = "WS",
-	.summary = "list the datasets and whether their sources can be reached",
+	.summary = "list the datasets: kind, size, pin, last check, cache, source",
 	.opts = dataset_table,
 	.min_args = 1,
 	.max_args = 1,

@@ -7,6 +7,7 @@ const struct opt_command *const sbxctl_commands[] = {
 	&cmd_init,
 	&cmd_dataset_add,
 	&cmd_dataset_list,
+	&cmd_dataset_verify,
 	&cmd_dataset_remove,
 	&cmd_mount,
 	&cmd_umount,

@@ -30,8 +30,9 @@ extern const struct opt_command *const sbxctl_commands[];
 extern const char sbxctl_summary[];
 
 extern const struct opt_command cmd_init, cmd_dataset_add, cmd_dataset_list, cmd_dataset_remove,
-	cmd_mount, cmd_umount, cmd_status, cmd_ps, cmd_kill, cmd_set, cmd_show, cmd_key_show,
-	cmd_key_list, cmd_key_add, cmd_key_remove, cmd_key_recovery, cmd_fsck, cmd_doctor;
+	cmd_dataset_verify, cmd_mount, cmd_umount, cmd_status, cmd_ps, cmd_kill, cmd_set, cmd_show,
+	cmd_key_show, cmd_key_list, cmd_key_add, cmd_key_remove, cmd_key_recovery, cmd_fsck,
+	cmd_doctor;
 
 /* The options that most verbs have; first member of their option struct. */
 struct ctl_common {
@@ -99,6 +100,17 @@ int ctl_run_records(const char *ws, size_t max, json_t **ret, struct err *err);
 const char *ctl_str(const json_t *obj, const char *path);
 uint64_t ctl_u64(const json_t *obj, const char *path);
 
+/* Progress: nothing without a terminal on stderr. One line, cut to its width, drawn over. */
+void ctl_bar(uint64_t done, uint64_t total, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void ctl_bar_clear(void);
+/* Of a dataset that the daemon reads: 'p' is its answer. */
+void ctl_draw_reading(const char *what, const json_t *p);
+/* Ctrl-C and its like only set this from now on, and end what waits (or end us, as before); 0: none
+ * came. */
+void ctl_catch_signals(bool on);
+int ctl_interrupted(void);
+
 /* stdout. 'text' from files and people is made printable. */
 void out_json(const json_t *j);
 /* "  name      value" lines; 'name' is dimmed on a colour terminal. */
@@ -110,7 +122,7 @@ const char *out_on(enum out_color c);
 const char *out_off(void);
 
 /* Left-aligned columns as wide as their widest cell. */
-#define OUT_COLS_MAX 8
+#define OUT_COLS_MAX 10
 struct out_table;
 /* 'heads' is NULL-ended and borrowed. NULL when out of memory (accepted by the others). */
 struct out_table *out_table_new(const char *const *heads);

@@ -24,7 +24,7 @@ jansson.h base/json.c base/json.h
 seccomp.h sandbox/seccomp.c
 fuse.h
 fuse_lowlevel.h fs/ops*.[ch] fs/session*.[ch] fs/main.c tests/bench/nullfs.c
-sodium.h keys/*.[ch] fs/block.c fs/head.c fs/name*.c fs/log*.c fs/cfile*.c fs/recover*.c
+sodium.h keys/*.[ch] fs/block.c fs/head.c fs/name*.c fs/log*.c fs/pin_hash.c fs/cfile*.c fs/recover*.c
 archive.h fs/arch_read.c
 archive_entry.h fs/arch_read.c
 '

@@ -14,8 +14,8 @@ expect_field list.json 0.kind dir
 expect_field list.json 0.reachable true
 expect_field list.json 1.kind file
 sbxctl dataset list ws >out || fail "list"
-grep -Eq '^NAME +KIND +SIZE +FILES +SOURCE +STATE$' out || fail "no heading: $(cat out)"
-grep -Eq "^table +dir +- +- +$PWD/data +ok$" out || fail "no row: $(cat out)"
+grep -Eq '^NAME +KIND +SIZE +FILES +PIN +VERIFIED +CACHE +SOURCE +STATE$' out || fail "no heading: $(cat out)"
+grep -Eq "^table +dir +- +- +- +- +- +$PWD/data +ok$" out || fail "no row: $(cat out)"
 
 # Twice the same name, a link to somewhere else, sources that are none.
 expect_refusal 1 "table" sbxctl dataset add ws table data
