@@ -6,8 +6,8 @@ set -u
 
 . "$SBX_SRC/tests/lib/assert.sh"
 
-# Without a cgroup of our own, memory and CPU limits are degraded and must be accepted as such.
-if [ "$MODE" = root ] && [ -n "$SBX_CGROUP" ]; then
+# Without cgroups that can be written, memory and CPU limits are degraded and must be accepted as such.
+if [ "$SBX_LIMITS" = yes ]; then
 	limits_enforced=yes degraded=
 else
 	limits_enforced=no degraded=--allow-degraded

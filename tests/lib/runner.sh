@@ -2,6 +2,8 @@
 
 passed=0 failed=0 skipped=0 failures=''
 stage='' fuse_mode='' user=sbxtest
+# A slow machine gets so many times the time.
+patience=1
 
 packages='gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libjansson-dev libsodium-dev libarchive-dev libarchive-tools
 libseccomp-dev clang clang-format libclang-rt-dev llvm python3 python3-nacl git sqlite3 attr tmux
@@ -239,6 +241,11 @@ cgroup_root() {
 	done
 }
 
+# Can memory and CPU limits be enforced for runs of this user?
+limits_of() { # root|user|degraded
+	[ "$1" = root ] && [ -n "$(cgroup_root)" ] && echo yes || echo no
+}
+
 as_user() { # root|user|degraded CMD..
 	local as=$1
 	shift
@@ -272,11 +279,12 @@ run_case() { # FILE AS BUILD PREFIX
 	as_user "$as" env -i -C "$work/cwd" \
 		PATH="$3/shell:$PATH" HOME="$work/cwd" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 TERM=xterm-256color \
 		SBX_BUILD="$3" SBX_SRC="$stage/src" MODE="$mode" CASE="$id" SBX_CGROUP="$cgroup" \
+		SBX_LIMITS="$(limits_of "$as")" SBX_CACHE="${cache:-}" \
 		PYTHONPATH="$stage/src/tests/lib" PYTHONDONTWRITEBYTECODE=1 \
 		ASAN_OPTIONS=detect_leaks=0:log_path="$work/report" \
 		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path="$work/report" \
 		${SEED:+SEED="$SEED"} ${COUNT:+COUNT="$COUNT"} \
-		setsid --wait timeout -k 5 "${limit:-60}" "$shell" "$file" </dev/null >"$out" 2>&1
+		setsid --wait timeout -k 5 $((${limit:-60} * patience)) "$shell" "$file" </dev/null >"$out" 2>&1
 	rc=$?
 	# The daemon has no stderr of ours.
 	if cat "$work"/report.* >>"$out" 2>/dev/null; then
