@@ -298,6 +298,8 @@ void cgroup_read(const struct cgroup *cg, struct cgroup_counters *ret)
 	if (cg->powers.mode == CGROUP_NONE)
 		return;
 	ret->cpu_ms = read_count(v2, "cpu.stat", "usage_usec") / 1000;
+	ret->cpu_waits = read_count(cg->leaf[TREE_CPU] >= 0 ? cg->leaf[TREE_CPU] : v2, "cpu.stat",
+				    "nr_throttled");
 	ret->max_memory_bytes = cg->powers.memory ? read_peak((struct cgroup *)cg) : 0;
 	ret->oom_kills = cg->leaf[TREE_MEMORY] >= 0 ? read_count(cg->leaf[TREE_MEMORY],
 								 "memory.oom_control", "oom_kill")

@@ -30,6 +30,7 @@ struct cgroup_powers {
 
 struct cgroup_counters {
 	uint64_t cpu_ms, max_memory_bytes, oom_kills, pids_max_hits;
+	uint64_t cpu_waits; /* times that the CPU limit made it wait */
 };
 
 /* Find out where a leaf can be, and what it will be called; nothing is made yet, so that a janitor

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +12,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "sandbox/distro.h"
 #include "sandbox/landlock.h"
 
-static bool host_has_swap(void)
+bool degrade_host_has_swap(void)
 {
 	autofree char *text = NULL;
 	const char *second;
@@ -24,15 +26,60 @@ static bool host_has_swap(void)
 	return second && second[1];
 }
 
-const char *degrade_cgroup_remedy(void)
+static bool has_word(const char *path, const char *word)
 {
+	autofree char *text = NULL;
+	const char *p;
+
+	if (fd_read_attr(AT_FDCWD, path, &text) < 0)
+		return false;
+	p = strstr(text, word);
+	return p && strchr(" \n", p[strlen(word)]);
+}
+
+/* cgroup v2 can be written, but one controller is not there. */
+static const char *missing_controller(const struct cgroup_powers *powers)
+{
+	static const char all[] = "/sys/fs/cgroup/cgroup.controllers";
+	static char text[400];
+
+	if (!has_word(all, powers->memory ? "cpu" : "memory")) {
+		snprintf(text, sizeof(text),
+			 "boot without 'cgroup_disable=' and with 'cgroup_enable=memory' %s",
+			 distro_boot_option(distro_get()));
+		return text;
+	}
+	if (geteuid() == 0)
+		return "let the cgroup above this one give its controllers "
+		       "(cgroup.subtree_control)";
+	return "have an administrator write \"[Service]\" and \"Delegate=cpu memory pids\" to "
+	       "/etc/systemd/system/user@.service.d/delegate.conf, run 'systemctl daemon-reload', "
+	       "and log in again";
+}
+
+const char *degrade_cgroup_remedy(const struct cgroup_powers *powers)
+{
+	static char text[200];
+	const struct passwd *pw;
+
+	if (powers->mode == CGROUP_V2 && !(powers->memory && powers->cpu))
+		return missing_controller(powers);
 	if (geteuid() == 0)
 		return "run where the control groups can be written (in a container: mount "
 		       "/sys/fs/cgroup read-write)";
-	if (access("/run/systemd/system", F_OK) == 0)
-		return "run it from a login session, so that 'systemd-run --user --scope' works, "
-		       "or as root";
-	return "run as root, or on a system with systemd";
+	if (access("/run/systemd/system", F_OK) < 0)
+		return "run as root, or on a system with systemd";
+	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) < 0)
+		return "boot with 'systemd.unified_cgroup_hierarchy=1' on the kernel's command "
+		       "line, or run as root";
+	if (access("/usr/bin/systemd-run", X_OK) < 0 && access("/bin/systemd-run", X_OK) < 0)
+		return "install systemd-run, or run as root";
+	pw = getpwuid(geteuid());
+	snprintf(text, sizeof(text),
+		 "log in (ssh, su -), or have an administrator run 'loginctl enable-linger %.64s', "
+		 "so that 'systemd-run --user --scope' works; or run as root",
+		 pw ? pw->pw_name : "NAME");
+	return text;
 }
 
 struct lack {
@@ -42,12 +89,12 @@ struct lack {
 	const char *option;  /* that asks for less */
 };
 
-static int refuse(const struct lack *l, struct err *err)
+static int refuse(const struct lack *l, const struct cgroup_powers *powers, struct err *err)
 {
 	return err_set(err, -EOPNOTSUPP,
 		       "%s here: %s; or give up that protection with %s, or accept a weaker one "
 		       "with --allow-degraded.",
-		       l->what, degrade_cgroup_remedy(), l->option);
+		       l->what, degrade_cgroup_remedy(powers), l->option);
 }
 
 static void note(struct sandbox_isolation *iso, const struct lack *l)
@@ -86,7 +133,7 @@ int degrade_decide(const struct sandbox_plan *p, const struct cgroup_powers *pow
 	struct lack lacks[] = {
 		{ l->memory_bytes && !powers->memory, "",
 		  "the sum is looked at ten times a second and ends the run", "--memory none" },
-		{ l->memory_bytes && powers->memory && !powers->swap && host_has_swap(),
+		{ l->memory_bytes && powers->memory && !powers->swap && degrade_host_has_swap(),
 		  "swap cannot be counted against the memory limit", "swap is not limited",
 		  "--memory none" },
 		{ l->cpu_milli && !powers->cpu, "", "the scheduler shares the CPUs out evenly",
@@ -107,7 +154,7 @@ int degrade_decide(const struct sandbox_plan *p, const struct cgroup_powers *pow
 		if (!lacks[i].is)
 			continue;
 		if (!p->allow_degraded)
-			return refuse(&lacks[i], err);
+			return refuse(&lacks[i], powers, err);
 		note(ret, &lacks[i]);
 	}
 	return decide_landlock(p, ret, err);

@@ -12,5 +12,7 @@ struct err;
 int degrade_decide(const struct sandbox_plan *p, const struct cgroup_powers *powers,
 		   struct sandbox_isolation *ret, struct err *err);
 
-/* How to get control groups on this host: the middle of a sentence. */
-const char *degrade_cgroup_remedy(void);
+/* How to get what 'powers' lacks on this host: the middle of a sentence. */
+const char *degrade_cgroup_remedy(const struct cgroup_powers *powers);
+
+bool degrade_host_has_swap(void);

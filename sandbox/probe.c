@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/kcmp.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,13 +21,9 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "sandbox/caps.h"
-#include "sandbox/cgroup.h"
-#include "sandbox/degrade.h"
-#include "sandbox/devices.h"
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
-#include "sandbox/mnt.h"
-#include "sandbox/netns.h"
+#include "sandbox/probe_try.h"
 #include "sandbox/userns.h"
 
 /* What a trial in a child found; crosses a pipe. */
@@ -34,11 +32,7 @@ struct finding {
 	struct err err;
 };
 
-typedef int (*trial)(struct err *err);
-
-/* Run 'fn' in a child.  With 'inside' the child is first put into new user, mount, pid and network
- * namespaces with its ids mapped. */
-static int try_in_child(trial fn, bool inside, struct err *err)
+int probe_in_child(probe_trial fn, bool inside, struct err *err)
 {
 	struct finding f = { .code = -EIO };
 	const uid_t uid = geteuid();
@@ -76,74 +70,50 @@ static int try_in_child(trial fn, bool inside, struct err *err)
 	return f.code;
 }
 
-/* ---- the trials ---- */
+/* ---- the trials, see also probe_ns.c ---- */
 
 static int try_nothing(struct err *err)
 {
 	return 0;
 }
 
-static int try_second_level(struct err *err)
+/* Calls that an ordinary process may make and a payload may not: true when one went through. */
+static bool outlawed_call(size_t i)
 {
-	return userns_second_level(1000, err);
-}
+	struct io_uring_params uring = { 0 };
 
-/* The order of the real thing: private, new root, clones of the host, new /proc. */
-static int try_mounts(struct err *err)
-{
-	const struct mnt_tmpfs t = { .bytes = 1 << 20, .inodes = 64, .mode = "0755" };
-	autoclose int root = -1, here = -1;
-	int r;
-
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set(err, -errno, "make mounts private");
-	root = mnt_new_tmpfs(&t, err);
-	if (root < 0)
-		return root;
-	here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = here < 0 ? err_set(err, -errno, "open /") : mnt_move(root, here, "/", err);
-	if (r == 0)
-		r = mnt_show(root, "/usr", "/usr", MNT_BASE | MOUNT_ATTR_RDONLY, err);
-	if (r == 0)
-		r = devices_dev(root, err);
-	return r;
-}
-
-/* A new /proc belongs to a new pid namespace, which only children are in. */
-static int try_proc_in_child(struct err *err)
-{
-	const struct mnt_tmpfs t = { .bytes = 1 << 20, .inodes = 64, .mode = "0755" };
-	autoclose int root = mnt_new_tmpfs(&t, err);
-	autoclose int here = -1, proc = -1;
-	int r;
-
-	if (root < 0)
-		return root;
-	here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = here < 0 ? err_set(err, -errno, "open /") : mnt_move(root, here, "/", err);
-	if (r < 0)
-		return r;
-	proc = devices_proc(root, err);
-	return proc < 0 ? proc : 0;
-}
-
-static int try_proc(struct err *err)
-{
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || unshare(CLONE_NEWPID) < 0)
-		return err_set(err, -errno, "make a process namespace");
-	return try_in_child(try_proc_in_child, false, err);
+	switch (i) {
+	case 0:
+		return syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1) >= 0;
+	case 1:
+		return syscall(SYS_kcmp, getpid(), getpid(), KCMP_VM, 0, 0) >= 0;
+	case 2:
+		return syscall(SYS_io_uring_setup, 1, &uring) >= 0;
+	case 3:
+		return unshare(CLONE_NEWUSER) == 0;
+	default:
+		return false;
+	}
 }
 
 static int try_filters(struct err *err)
 {
-	int r = caps_no_new_privs(err);
+	bool before[4];
+	int r = caps_no_new_privs(err), controls = 0;
 
+	for (size_t i = 0; i < ARRAY_LEN(before); i++)
+		controls += before[i] = outlawed_call(i);
 	if (r == 0)
 		r = filter_load(&filter_allow, err);
 	if (r == 0)
 		r = filter_load(&filter_deny, err);
 	/* Loaded is one thing, in force another. */
-	if (r == 0 && (unshare(CLONE_NEWUTS) == 0 || errno != EPERM))
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(before); i++) {
+		if (before[i] && outlawed_call(i))
+			r = err_set(err, -EIO, "a loaded filter refused nothing.");
+	}
+	/* Nothing that worked before: a surrounding filter is stricter than ours. */
+	if (r == 0 && !controls && unshare(CLONE_NEWUTS) == 0)
 		r = err_set(err, -EIO, "a loaded filter refused nothing.");
 	return r;
 }
@@ -166,64 +136,95 @@ static int try_landlock(struct err *err)
 		       : err_set(err, -EIO, "Landlock refused nothing.");
 }
 
-/* Opened inside: a descriptor from outside would be refused. */
-static int try_fuse(struct err *err)
-{
-	autoclose int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	char opts[80];
-
-	if (fd < 0)
-		return err_set(err, -errno, "open /dev/fuse");
-	snprintf(opts, sizeof(opts), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
-	if (mount("sbx-probe", "/tmp", "fuse", MS_NOSUID | MS_NODEV, opts) < 0)
-		return err_set(err, -errno, "mount a FUSE file system in a user namespace");
-	return 0;
-}
-
 /* ---- the rows ---- */
 
 struct row {
 	const char *name;
-	trial fn;
+	probe_trial fn;
 	bool inside;
-	const char *detail; /* when it works */
-	const char *fix;    /* when it does not; NULL: the error says it */
+	const char *detail; /* when it holds */
+	const char *fix;    /* when it does not; NULL: the sentence of the error has it */
 };
 
 static const struct row rows[] = {
 	{ "user namespaces", try_nothing, true, "can be made", NULL },
-	{ "nested user namespace", try_second_level, true, "can be made", NULL },
-	{ "mounts", try_mounts, true, "detached mounts work",
-	  "Linux 5.12 or later is needed, and no container filter that refuses the mount calls" },
-	{ "private /proc", try_proc, true, "can be mounted", NULL },
-	{ "loopback", netns_loopback_up, true, "comes up",
-	  "allow network namespaces to users of this host" },
-	{ "FUSE", try_fuse, true, "mounts in a user namespace",
-	  "load the module ('modprobe fuse') and make /dev/fuse readable and writable for all "
-	  "('chmod 666 /dev/fuse', as udev does); in a container pass '--device /dev/fuse'" },
+	{ "other namespaces", probe_try_kinds, true, "ipc, uts, cgroup, pid can be made",
+	  "a limit in /proc/sys/user is 0, the kernel lacks that kind, or a container's filter "
+	  "refuses it" },
+	{ "nested user namespace", probe_try_second_level, true, "can be made, and no third",
+	  "an administrator raises the limits in /proc/sys/user ('sysctl -w "
+	  "user.max_user_namespaces=10000')" },
+	{ "mounts", probe_try_mounts, true, "detached mounts work, read-only ones stay so",
+	  "Linux 5.12 or later is needed, and no container filter that refuses the mount calls "
+	  "(podman, docker: '--security-opt seccomp=unconfined')" },
+	{ "private /proc", probe_try_proc, true, "can be mounted", NULL },
+	{ "network", probe_try_network, true, "the own loopback, and no way out",
+	  "allow network namespaces to users of this host ('sysctl -w "
+	  "user.max_net_namespaces=10000')" },
+	{ "process namespace", probe_try_end, true, "its end ends all that is in it",
+	  "allow process namespaces to users of this host ('sysctl -w "
+	  "user.max_pid_namespaces=10000')" },
+	{ "FUSE", probe_try_fuse, true, "mounts in a user namespace", NULL },
 	{ "system call filter", try_filters, false, "in force",
 	  "a kernel with CONFIG_SECCOMP_FILTER is needed" },
 };
 
-static void fill(struct probe_result *p, const char *name, enum probe_state state,
-		 const char *detail, const char *fix)
+void probe_fill(struct probe_result *p, const char *name, enum probe_state state,
+		const char *detail, const char *fix)
 {
 	p->name = name;
 	p->state = state;
-	snprintf(p->detail, sizeof(p->detail), "%.199s", detail);
-	snprintf(p->fix, sizeof(p->fix), "%.299s", state == PROBE_OK || !fix ? "" : fix);
+	snprintf(p->detail, sizeof(p->detail), "%.*s", (int)sizeof(p->detail) - 1, detail);
+	snprintf(p->fix, sizeof(p->fix), "%.*s", (int)sizeof(p->fix) - 1,
+		 state == PROBE_OK || !fix ? "" : fix);
+}
+
+/* "cause; remedy." as one sentence has it, in its two parts. */
+static void fill_from_sentence(struct probe_result *ret, const char *name, const char *text)
+{
+	const char *semicolon = strstr(text, "; ");
+	char cause[sizeof(ret->detail)];
+
+	if (!semicolon) {
+		probe_fill(ret, name, PROBE_MISSING, text, "ask an administrator of this host");
+		return;
+	}
+	snprintf(cause, sizeof(cause), "%.*s", (int)(semicolon - text), text);
+	probe_fill(ret, name, PROBE_MISSING, cause, semicolon + 2);
+}
+
+/* What open and mount said of /dev/fuse, by cause. */
+static void fill_fuse(struct probe_result *ret, int code, const char *text)
+{
+	const char *fix = "the module may be missing ('modprobe fuse'), or something else lies "
+			  "over /dev/fuse: it must be the character device 10, 229";
+
+	if (code == -ENOENT || code == -ENXIO || code == -ENODEV)
+		fix = "load the module ('modprobe fuse', and 'echo fuse > "
+		      "/etc/modules-load.d/fuse.conf' for every start); in a container pass "
+		      "'--device /dev/fuse'";
+	else if (code == -EACCES || code == -EPERM)
+		fix = "make /dev/fuse readable and writable for all ('chmod 666 /dev/fuse', for "
+		      "good: 'KERNEL==\"fuse\", MODE=\"0666\"' in "
+		      "/etc/udev/rules.d/99-fuse.rules); in a container pass '--device /dev/fuse'";
+	probe_fill(ret, "FUSE", PROBE_MISSING, text, fix);
 }
 
 static void probe_row(const struct row *row, struct probe_result *ret)
 {
 	struct err err = { 0 };
-	int r = try_in_child(row->fn, row->inside, &err);
+	int r = probe_in_child(row->fn, row->inside, &err);
 
 	if (r == 0)
-		fill(ret, row->name, PROBE_OK, row->detail, NULL);
+		probe_fill(ret, row->name, PROBE_OK, row->detail, NULL);
+	else if (r == -EOPNOTSUPP ||
+		 ((r == -EPERM || r == -EACCES) && row->inside && userns_apparmor(&err)))
+		fill_from_sentence(ret, row->name, err.text);
+	else if (row->fn == probe_try_fuse)
+		fill_fuse(ret, r, err.text);
 	else
-		fill(ret, row->name, PROBE_MISSING, row->fix ? err.text : "not possible here",
-		     row->fix ? row->fix : err.text);
+		probe_fill(ret, row->name, PROBE_MISSING, err.text,
+			   row->fix ? row->fix : "ask an administrator of this host");
 }
 
 static void probe_landlock(struct probe_result *ret)
@@ -237,54 +238,11 @@ static void probe_landlock(struct probe_result *ret)
 
 	snprintf(detail, sizeof(detail), "ABI %d", abi);
 	if (abi == 0)
-		fill(ret, "landlock", PROBE_DEGRADED, "not offered by this kernel", fix);
-	else if (try_in_child(try_landlock, false, &err) < 0)
-		fill(ret, "landlock", PROBE_DEGRADED, err.text, fix);
+		probe_fill(ret, "landlock", PROBE_DEGRADED, "not offered by this kernel", fix);
+	else if (probe_in_child(try_landlock, false, &err) < 0)
+		probe_fill(ret, "landlock", PROBE_DEGRADED, err.text, fix);
 	else
-		fill(ret, "landlock", PROBE_OK, detail, NULL);
-}
-
-/* Make a leaf with limits, and remove it. */
-static size_t probe_cgroups(struct probe_result *ret, size_t max)
-{
-	static const char *const modes[] = { "none", "v2", "v1 and v2 hybrid", "v1" };
-	const struct plan_limits limits = { .memory_bytes = 64 << 20,
-					    .pids = 64,
-					    .cpu_milli = 500 };
-	struct cgroup_powers none = { 0 };
-	const struct cgroup_powers *p = &none;
-	struct cgroup *cg = NULL;
-	struct err err = { 0 };
-	char detail[64], fix[300];
-	int r = cgroup_prepare("probe", &cg, &err);
-
-	if (r == 0)
-		r = cgroup_make(cg, &limits, true, &err);
-	if (r == 0)
-		p = cgroup_get_powers(cg);
-	snprintf(fix, sizeof(fix), "%.299s", r < 0 ? err.text : degrade_cgroup_remedy());
-	const struct {
-		const char *name;
-		bool ok;
-		enum probe_state otherwise;
-		const char *instead;
-	} parts[] = {
-		{ "cgroup memory", p->memory, PROBE_DEGRADED,
-		  "not writable: a memory limit could only be polled" },
-		{ "cgroup pids", p->pids, PROBE_OK,
-		  "not writable: the limit of the user namespace (RLIMIT_NPROC) is used" },
-		{ "cgroup cpu", p->cpu, PROBE_DEGRADED, "not writable: --cpus cannot be enforced" },
-	};
-	size_t n = 0;
-
-	snprintf(detail, sizeof(detail), "%s, writable", modes[p->mode]);
-	for (; n < ARRAY_LEN(parts) && n < max; n++)
-		fill(&ret[n], parts[n].name, parts[n].ok ? PROBE_OK : parts[n].otherwise,
-		     parts[n].ok ? detail : parts[n].instead, fix);
-	if (cg)
-		cgroup_remove(cg);
-	cgroup_free(cg);
-	return n;
+		probe_fill(ret, "landlock", PROBE_OK, detail, NULL);
 }
 
 size_t probe_host(struct probe_result *ret, size_t max)

@@ -10,8 +10,8 @@ enum probe_state { PROBE_OK, PROBE_DEGRADED, PROBE_MISSING };
 struct probe_result {
 	const char *name; /* "user namespaces", "landlock", "cgroup memory", ... */
 	enum probe_state state;
-	char detail[200]; /* what was found: "ABI 7", "v1+v2 hybrid, writable" */
-	char fix[300];    /* what to do about it; empty when OK */
+	char detail[240]; /* what was found: "ABI 7", "v1+v2 hybrid, writable" */
+	char fix[640];    /* what to do about it; empty when OK */
 };
 
 /* Fills at most 'max' rows, returns how many. Takes well under a second; leaves nothing. */

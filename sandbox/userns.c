@@ -16,6 +16,32 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "config.h"
+
+static bool attr_is(const char *path, const char *value)
+{
+	autofree char *text = NULL;
+
+	if (fd_read_attr(AT_FDCWD, path, &text) < 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return strcmp(text, value) == 0;
+}
+
+bool userns_apparmor(struct err *err)
+{
+	static const char sysctl[] = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+
+	if (geteuid() == 0 || !attr_is(sysctl, "1"))
+		return false;
+	err_set(err, -EOPNOTSUPP,
+		"AppArmor restricts user namespaces on this host; an administrator allows them to "
+		"sbx with 'cp %s/apparmor/sbx /etc/apparmor.d/ && apparmor_parser -r "
+		"/etc/apparmor.d/sbx', or to all with 'sysctl -w "
+		"kernel.apparmor_restrict_unprivileged_userns=0'.",
+		SBX_DATADIR);
+	return true;
+}
 
 static int write_map(const char *dir, const char *file, unsigned inner, unsigned outer,
 		     struct err *err)
@@ -26,6 +52,9 @@ static int write_map(const char *dir, const char *file, unsigned inner, unsigned
 	snprintf(path, sizeof(path), "/proc/%s/%s", dir, file);
 	snprintf(line, sizeof(line), "%u %u 1\n", inner, outer);
 	r = fd_write_attr(AT_FDCWD, path, line);
+	/* Where AppArmor restricts them, making one works and this is the first that does not. */
+	if (r == -EPERM && userns_apparmor(err))
+		return -EOPNOTSUPP;
 	if (r < 0)
 		return err_set(err, r, "map id %u of the sandbox to %u (%s)", inner, outer, path);
 	return 0;
@@ -148,16 +177,6 @@ int userns_refuse_root(const char *parent_map, const char *own_map, uid_t outer,
 		       "the code would run as root of this host, which is never done.");
 }
 
-static bool attr_is(const char *path, const char *value)
-{
-	autofree char *text = NULL;
-
-	if (fd_read_attr(AT_FDCWD, path, &text) < 0)
-		return false;
-	text[strcspn(text, "\n")] = '\0';
-	return strcmp(text, value) == 0;
-}
-
 int userns_explain(int code, struct err *err)
 {
 	if (attr_is("/proc/sys/kernel/unprivileged_userns_clone", "0") && geteuid() != 0)
@@ -169,13 +188,8 @@ int userns_explain(int code, struct err *err)
 		return err_set(err, -EOPNOTSUPP,
 			       "this host allows no user namespaces; an administrator allows them "
 			       "with 'sysctl -w user.max_user_namespaces=10000'.");
-	if (attr_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") &&
-	    geteuid() != 0)
-		return err_set(err, -EOPNOTSUPP,
-			       "AppArmor restricts user namespaces on this host; an administrator "
-			       "allows them with 'sysctl -w "
-			       "kernel.apparmor_restrict_unprivileged_userns=0', or with a profile "
-			       "that grants 'userns' to sbx-shell and sbxfsd.");
+	if (userns_apparmor(err))
+		return -EOPNOTSUPP;
 	if (code == -ENOSPC)
 		return err_set(err, -EOPNOTSUPP,
 			       "no further namespace can be made: a limit in /proc/sys/user is "

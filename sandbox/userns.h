@@ -1,6 +1,7 @@
 /* User namespaces: id maps of one single id, and sentences for hosts that forbid them. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct err;
@@ -30,3 +31,6 @@ int userns_refuse_root(const char *parent_map, const char *own_map, uid_t outer,
 /* The cause, as far as the host tells, of a clone or unshare that failed with 'code': a sentence
  * with the remedy. */
 int userns_explain(int code, struct err *err);
+/* Where AppArmor restricts user namespaces, and we are no root: true, with that cause and its
+ * remedy as the sentence.  A namespace can be made there, but nothing can be done in it. */
+bool userns_apparmor(struct err *err);

@@ -103,11 +103,13 @@ const struct opt_command cmd_doctor = {
 	.args = "",
 	.summary = "try each layer that sbx needs of this host, and say what to do",
 	.description =
-		"Every row was tried just now, as the user who asks, and left nothing behind. "
-		"'missing' stops runs or mounts; 'degraded' works with less, and what weakens a "
-		"run "
-		"needs --allow-degraded there. Exits 0 when all is there, 1 when something is "
-		"degraded, 6 when something is missing.",
+		"Every layer was tried just now, as the user who asks, by something that would get "
+		"past it: a write to a read-only mount, a process that takes too much, one that "
+		"does not want to end. Nothing is left behind. What does not hold is named with "
+		"its cause and the remedy for this distribution. 'missing' stops runs or mounts; "
+		"'degraded' works with less, and what weakens a run needs --allow-degraded there. "
+		"Exits 0 when all is there, 1 when something is degraded, 6 when something is "
+		"missing.",
 	.opts = table,
 	.examples = doctor_examples,
 	.min_args = 0,

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "fs/client.h"
+#include "sandbox/distro.h"
 #include "sandbox/probe.h"
 
 #define MEMLOCK_WANT (64u << 10)
@@ -78,26 +79,31 @@ static void check_fusermount(struct probe_result *r)
 	autofree char *dirs = strdup(path ? path : "/usr/bin:/bin");
 	char *save, *dir = dirs ? strtok_r(dirs, ":", &save) : NULL;
 
+	char install[80], fix[200];
+
 	r->name = "fusermount3";
+	distro_install(distro_get(), "fuse3", install, sizeof(install));
 	for (; dir; dir = strtok_r(NULL, ":", &save)) {
 		autofree char *file = str_printf("%s/fusermount3", dir);
 		struct stat st;
 
 		if (!file || stat(file, &st) < 0 || !(st.st_mode & 0111))
 			continue;
+		snprintf(fix, sizeof(fix),
+			 "Only 'sbxctl mount' needs it. As root: 'chmod u+s %s', or %s.", file,
+			 install);
 		if (geteuid() == 0 || ((st.st_mode & S_ISUID) && st.st_uid == 0))
 			row(r, PROBE_OK, file, "");
 		else
-			row(r, PROBE_DEGRADED, "it is not setuid root",
-			    "Only 'sbxctl mount' needs it. As root: chmod u+s its file, or install "
-			    "the package fuse3 again.");
+			row(r, PROBE_DEGRADED, "it is not setuid root", fix);
 		return;
 	}
-	if (geteuid() == 0)
+	if (geteuid() == 0) {
 		row(r, PROBE_OK, "not installed; root does not need it", "");
-	else
-		row(r, PROBE_DEGRADED, "not installed",
-		    "Only 'sbxctl mount' needs it: install the package fuse3.");
+	} else {
+		snprintf(fix, sizeof(fix), "Only 'sbxctl mount' needs it: %s.", install);
+		row(r, PROBE_DEGRADED, "not installed", fix);
+	}
 }
 
 static void check_memlock(struct probe_result *r)
