@@ -497,13 +497,10 @@ static int call_receive(struct fsc *c, json_t **ret, int *fds, size_t *nfds, str
 	return 0;
 }
 
-int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json_t **ret, int *fds,
-	     size_t *ret_nfds, struct err *err)
+static int call_send(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, struct err *err)
 {
 	autofree char *text = req ? json_canonical(req) : NULL;
-	autojson json_t *reply = NULL;
-	int got[FD_PASS_MAX], r;
-	size_t ngot = 0;
+	int r;
 
 	json_decref(req);
 	if (!text)
@@ -512,9 +509,18 @@ int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json
 		return err_set(err, -EMSGSIZE, "the request is larger than %d bytes.", MESSAGE_MAX);
 	r = fd_send(c->fd, text, strlen(text), send_fds, nsend);
 	/* One that closed may have said why before. */
-	if (r < 0 && r != -EPIPE)
-		return err_set(err, r, "the daemon does not answer.");
-	r = call_receive(c, &reply, got, &ngot, err);
+	return r < 0 && r != -EPIPE ? err_set(err, r, "the daemon does not answer.") : 0;
+}
+
+int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json_t **ret, int *fds,
+	     size_t *ret_nfds, struct err *err)
+{
+	autojson json_t *reply = NULL;
+	int got[FD_PASS_MAX], r = call_send(c, req, send_fds, nsend, err);
+	size_t ngot = 0;
+
+	if (r == 0)
+		r = call_receive(c, &reply, got, &ngot, err);
 	if (r < 0)
 		return r;
 	if (fds)
@@ -526,6 +532,24 @@ int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json
 	if (ret)
 		*ret = take_ptr(reply);
 	return 0;
+}
+
+int fsc_call_within(struct fsc *c, json_t *req, int ms, json_t **ret, struct err *err)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	int got[FD_PASS_MAX], r = call_send(c, req, NULL, 0, err);
+	size_t ngot = 0;
+
+	if (r < 0)
+		return r;
+	if (poll(&p, 1, ms) != 1) {
+		shutdown(c->fd, SHUT_RDWR);
+		return err_set(err, -ETIMEDOUT, "the daemon does not answer.");
+	}
+	r = call_receive(c, ret, got, &ngot, err);
+	if (r == 0)
+		close_all(got, ngot);
+	return r;
 }
 
 int fsc_fd(const struct fsc *c)

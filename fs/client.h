@@ -31,6 +31,10 @@ void fsc_close(struct fsc *c);
 int fsc_call(struct fsc *c, json_t *req, const int *send_fds, size_t nsend, json_t **ret, int *fds,
 	     size_t *ret_nfds, struct err *err);
 
+/* The same without descriptors, for an answer that is not worth waiting for: -ETIMEDOUT when it
+ * does not come within 'ms', and then the connection answers nothing any more. */
+int fsc_call_within(struct fsc *c, json_t *req, int ms, json_t **ret, struct err *err);
+
 int fsc_fd(const struct fsc *c);       /* poll for POLLHUP: the daemon died */
 pid_t fsc_pid(const struct fsc *c);    /* of the daemon, from the socket's credentials */
 bool fsc_stopped(const struct fsc *c); /* the daemon: by SIGSTOP, or by a debugger */

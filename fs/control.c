@@ -94,9 +94,15 @@ static json_t *quota_row(const struct fsd *d)
 		writes = !d->mounts.brake               ? "strict"
 			 : brake_is_on(d->mounts.brake) ? "through"
 							: "cached";
-	return json_pack("{s:I, s:I, s:I, s:I, s:s?}", "bytes", (json_int_t)q.bytes, "files",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s?}", "bytes", (json_int_t)q.bytes, "files",
 			 (json_int_t)q.files, "limit_bytes", (json_int_t)q.limit_bytes,
-			 "limit_files", (json_int_t)q.limit_files, "writes", writes);
+			 "limit_files", (json_int_t)q.limit_files, "refused", (json_int_t)q.refused,
+			 "writes", writes);
+}
+
+static int do_quota(struct work *w, struct answer *a, struct err *err)
+{
+	return json_object_set_new(a->j, "quota", quota_row(w->d)) < 0 ? -ENOMEM : 0;
 }
 
 static int do_status(struct work *w, struct answer *a, struct err *err)
@@ -169,6 +175,7 @@ static int do_session(struct work *w, struct answer *a, struct err *err)
 		json_object_set_new(a->j, "volume_gid", json_integer(owner.gid));
 	}
 	json_object_set_new(a->j, "settings", control_settings(d));
+	json_object_set_new(a->j, "quota", quota_row(d));
 	if (!host) {
 		a->fds[0] = m->userns_fd;
 		a->fds[1] = m->mntns_fd;
@@ -353,6 +360,7 @@ static int (*const handlers[])(struct work *w, struct answer *a, struct err *err
 	[REQ_SESSION] = do_session,
 	[REQ_MOUNT] = do_mount,
 	[REQ_STATUS] = do_status,
+	[REQ_QUOTA] = do_quota,
 	[REQ_SHOW] = do_show,
 	[REQ_SET] = do_set,
 	[REQ_DATASET_INDEX] = control_dataset_index,

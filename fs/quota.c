@@ -113,6 +113,7 @@ int quota_charge(struct quota *q, uint64_t bytes, uint64_t files)
 		q->u.files += files;
 		tell(q);
 	}
+	q->u.refused += r < 0;
 	pthread_mutex_unlock(&q->lock);
 	return r;
 }

@@ -43,5 +43,6 @@ void quota_watch(struct quota *q, const struct quota_watch *w);
 struct quota_usage {
 	uint64_t bytes, files;             /* charged now */
 	uint64_t limit_bytes, limit_files; /* 0 = none */
+	uint64_t refused;                  /* how often a charge was, since quota_new() */
 };
 void quota_get(const struct quota *q, struct quota_usage *ret);

@@ -22,6 +22,7 @@ static const struct row {
 	{ "session", REQ_SESSION, false, { FIELD(run) } },
 	{ "mount", REQ_MOUNT, false, { FIELD(dir) } },
 	{ "status", REQ_STATUS, false, { 0 } },
+	{ "quota", REQ_QUOTA, false, { 0 } },
 	{ "show", REQ_SHOW, false, { 0 } },
 	{ "set", REQ_SET, true, { FIELD(changes) } },
 	{ "dataset-add", REQ_DATASET_ADD, true, { FIELD(name), FIELD(source) } },

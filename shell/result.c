@@ -91,6 +91,57 @@ static void judge_output(const struct run_facts *f, struct run_verdict *v)
 	say(v, "output limit of %s reached", text);
 }
 
+#define RAISE_QUOTA "'sbxctl set WS quota.bytes=SIZE' or quota.files=N"
+
+static void name_quota(const struct run_facts *f, char ret[static 96])
+{
+	char size[24], files[48];
+
+	format_size(f->quota_bytes, size);
+	snprintf(files, sizeof(files), "%llu files", (unsigned long long)f->quota_files);
+	snprintf(ret, 96, "quota of %s%s%s", f->quota_bytes ? size : "",
+		 f->quota_bytes && f->quota_files ? " and " : "", f->quota_files ? files : "");
+}
+
+static const char *times(uint64_t n, char ret[static 40])
+{
+	if (n == 1)
+		return "once";
+	snprintf(ret, 40, "%llu times", (unsigned long long)n);
+	return ret;
+}
+
+size_t result_notes(const struct run_facts *f, const struct run_verdict *v,
+		    char ret[RESULT_NOTES][ERR_TEXT_MAX])
+{
+	const struct sandbox_usage *u = &f->usage;
+	char text[96], count[40];
+	size_t n = 0;
+
+	if (u->oom_kills && strcmp(v->word, "oom") != 0) {
+		format_size(f->limits.memory_bytes, text);
+		if (f->limits.memory_bytes)
+			snprintf(ret[n++], ERR_TEXT_MAX,
+				 "the memory limit of %s ended a process inside %s; raise it with "
+				 "--memory",
+				 text, times(u->oom_kills, count));
+		else
+			snprintf(ret[n++], ERR_TEXT_MAX,
+				 "the machine ran out of memory and ended a process inside %s",
+				 times(u->oom_kills, count));
+	}
+	if (u->pids_max_hits && strcmp(v->word, "pids") != 0)
+		snprintf(ret[n++], ERR_TEXT_MAX,
+			 "the limit of %llu processes refused a new one %s; raise it with --pids",
+			 (unsigned long long)f->limits.pids, times(u->pids_max_hits, count));
+	if (f->have_quota && f->quota_hits && strcmp(v->word, "quota") != 0) {
+		name_quota(f, text);
+		snprintf(ret[n++], ERR_TEXT_MAX, "the %s refused something %s; raise it with %s",
+			 text, times(f->quota_hits, count), RAISE_QUOTA);
+	}
+	return n;
+}
+
 /* The command ended by a signal that nobody here sent. */
 static void judge_signal(const struct run_facts *f, struct run_verdict *v)
 {
@@ -109,7 +160,7 @@ static void judge_signal(const struct run_facts *f, struct run_verdict *v)
 
 		cpu.cause = CAUSE_CPU_TIME;
 		judge_time(&cpu, v);
-	} else if (sig == SIGXFSZ) {
+	} else if (sig == SIGXFSZ && f->limits.fsize_bytes) {
 		v->word = "quota";
 		v->option = "--fsize";
 		format_size(f->limits.fsize_bytes, text);
@@ -119,6 +170,14 @@ static void judge_signal(const struct run_facts *f, struct run_verdict *v)
 		v->option = "--pids";
 		say(v, "limit of %llu processes reached, then ended by SIG%s",
 		    (unsigned long long)f->limits.pids, signal_name(sig));
+	} else if (f->have_quota && f->quota_hits) {
+		/* A mapped page that found no room: SIGBUS. */
+		char quota[96];
+
+		name_quota(f, quota);
+		v->word = "quota";
+		v->option = RAISE_QUOTA;
+		say(v, "%s reached, then ended by SIG%s", quota, signal_name(sig));
 	} else {
 		say(v, "ended by SIG%s", signal_name(sig));
 	}
@@ -250,8 +309,11 @@ static json_t *denied_json(const struct run_facts *f)
 					"reason", d->reason));
 	}
 	if (list && f->denied.others)
-		json_array_append_new(list, json_pack("{s:n, s:I}", "call", "count",
-						      (json_int_t)f->denied.others));
+		json_array_append_new(list,
+				      json_pack("{s:n, s:n, s:n, s:I, s:n, s:n, s:s}", "call",
+						"argument", "errno", "count",
+						(json_int_t)f->denied.others, "first_command",
+						"first_pid", "reason", "further kinds of calls"));
 	return list;
 }
 
@@ -272,14 +334,17 @@ json_t *result_json(const struct run_facts *f, const struct run_verdict *v)
 	json_t *sig = f->ended && !f->end.exited ? json_integer(f->end.signal) : json_null();
 	const struct sandbox_usage *u = &f->usage;
 
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, "
-			 "s:o, s:o}",
-			 "run", f->run_id, "verdict", v->word, "exit_code", code, "signal", sig,
-			 "reason", reason_json(v->reason), "wall_ms", (json_int_t)f->wall_ms,
-			 "cpu_ms", (json_int_t)u->cpu_ms, "max_memory_bytes",
-			 (json_int_t)u->max_memory_bytes, "oom_kills", (json_int_t)u->oom_kills,
-			 "pids_max_hits", (json_int_t)u->pids_max_hits, "stdout_bytes",
-			 (json_int_t)f->stdout_bytes, "stderr_bytes", (json_int_t)f->stderr_bytes,
-			 "limits", limits_json(f), "isolation", isolation_json(&f->isolation),
-			 "degraded", degraded_json(&f->isolation), "denied", denied_json(f));
+	return json_pack(
+		"{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, "
+		"s:o, s:o}",
+		"run", f->run_id, "verdict", v->word, "exit_code", code, "signal", sig, "reason",
+		reason_json(v->reason), "wall_ms", (json_int_t)f->wall_ms, "cpu_ms",
+		(json_int_t)u->cpu_ms, "max_memory_bytes", (json_int_t)u->max_memory_bytes,
+		"oom_kills", (json_int_t)u->oom_kills, "pids_max_hits",
+		(json_int_t)u->pids_max_hits, "quota_hits",
+		f->have_quota ? json_integer((json_int_t)f->quota_hits) : json_null(),
+		"stdout_bytes", (json_int_t)f->stdout_bytes, "stderr_bytes",
+		(json_int_t)f->stderr_bytes, "limits", limits_json(f), "isolation",
+		isolation_json(&f->isolation), "degraded", degraded_json(&f->isolation), "denied",
+		denied_json(f));
 }

@@ -48,7 +48,10 @@ struct run_facts {
 	struct sandbox_isolation isolation;
 	struct plan_limits limits;
 	bool have_limits;
-	uint64_t idle_ms; /* CAUSE_IDLE */
+	uint64_t idle_ms;                  /* CAUSE_IDLE */
+	uint64_t quota_bytes, quota_files; /* of the workspace, 0 = none */
+	bool have_quota;                   /* 'quota_hits' is valid */
+	uint64_t quota_hits; /* what did not fit during the run, of this and other sessions */
 	uint64_t wall_ms, stdout_bytes, stderr_bytes;
 };
 
@@ -61,6 +64,11 @@ struct run_verdict {
 
 /* Pure. Order: our own cause, then the counters, then how the command ended. */
 void result_judge(const struct run_facts *f, struct run_verdict *ret);
+/* Limits that were felt but did not decide how it ended: a sentence each, which names the limit,
+ * its value and what raises it.  Returns how many. Pure. */
+#define RESULT_NOTES 3
+size_t result_notes(const struct run_facts *f, const struct run_verdict *v,
+		    char ret[RESULT_NOTES][ERR_TEXT_MAX]);
 /* All keys, always. NULL when out of memory. */
 json_t *result_json(const struct run_facts *f, const struct run_verdict *v);
 

@@ -40,6 +40,7 @@
 #include "shell/supervise.h"
 
 #define RECORD_WAIT_MS 1000
+#define QUOTA_WAIT_MS  200
 
 struct run {
 	struct sbx_shell_opts opts;
@@ -268,6 +269,31 @@ static void greet(const struct run *run)
 		print_banner(run);
 }
 
+static uint64_t quota_number(const json_t *reply, const char *path)
+{
+	uint64_t n = 0;
+
+	return json_get_u64(reply, path, &n, NULL) < 0 ? 0 : n;
+}
+
+/* How often something did not fit meanwhile. A daemon that is slow to say so is not waited for. */
+static void count_refusals(struct run *run)
+{
+	struct run_facts *f = &run->facts;
+	autojson json_t *reply = NULL;
+	uint64_t now = 0;
+
+	f->quota_bytes = quota_number(run->session, "quota.limit_bytes");
+	f->quota_files = quota_number(run->session, "quota.limit_files");
+	if (f->daemon_ended || f->cause == CAUSE_FS_LOST ||
+	    fsc_call_within(run->fsc, json_pack("{s:s}", "op", "quota"), QUOTA_WAIT_MS, &reply,
+			    NULL) < 0 ||
+	    json_get_u64(reply, "quota.refused", &now, NULL) < 0)
+		return;
+	f->have_quota = true;
+	f->quota_hits = now - MIN(now, quota_number(run->session, "quota.refused"));
+}
+
 /* Everything up to the end of the run. A failure is a matter of setting up, except for -ECHILD. */
 static int carry_out(struct run *run, struct err *err)
 {
@@ -296,6 +322,7 @@ static int carry_out(struct run *run, struct err *err)
 	if (r == 0)
 		r = sandbox_finish(run->sb, &run->facts.end, &run->facts.usage, err);
 	run->facts.ended = r == 0;
+	count_refusals(run);
 	run->facts.explained = run->opts.explain;
 	run->facts.denied = *sandbox_get_denials(run->sb);
 	if (r < 0)
@@ -379,11 +406,14 @@ static int keep_record_elsewhere(const struct run *run, const json_t *result, st
 
 static void tell(struct run *run)
 {
+	char notes[RESULT_NOTES][ERR_TEXT_MAX];
 	autojson json_t *result = NULL;
 	struct err err = { 0 };
 
 	result_judge(&run->facts, &run->verdict);
 	explain(run);
+	for (size_t i = 0, n = result_notes(&run->facts, &run->verdict, notes); i < n; i++)
+		log_print(LOG_WARN, "%s", notes[i]);
 	if (run->facts.explained)
 		name_denied(&run->facts);
 	if (run->jup && run->facts.ended)

@@ -26,6 +26,7 @@ static void expect(struct quota *q, uint64_t bytes, uint64_t files)
 
 int main(void)
 {
+	struct quota_usage u;
 	struct quota *q;
 
 	charge_rule();
@@ -33,6 +34,8 @@ int main(void)
 	CHECK_EQ(quota_charge(q, 100, 1), 0);
 	CHECK_EQ(quota_charge(q, 1, 0), -ENOSPC);
 	expect(q, 100, 1);
+	quota_get(q, &u);
+	CHECK_EQ(u.refused, 1);
 	CHECK_EQ(quota_charge(q, 0, 1), 0);
 	CHECK_EQ(quota_charge(q, 0, 1), -EDQUOT);
 	expect(q, 100, 2);

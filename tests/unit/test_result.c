@@ -243,6 +243,56 @@ static void test_files(void)
 	CHECK_EQ(rmdir(dir), 0);
 }
 
+static void test_notes(void)
+{
+	char notes[RESULT_NOTES][ERR_TEXT_MAX];
+	struct run_facts f = facts();
+	struct run_verdict v;
+
+	result_judge(&f, &v);
+	CHECK_EQ(result_notes(&f, &v, notes), 0);
+	f.usage.oom_kills = 1;
+	f.usage.pids_max_hits = 3;
+	f.have_quota = true;
+	f.quota_hits = 2;
+	f.quota_bytes = 10 << 20;
+	f.quota_files = 100;
+	result_judge(&f, &v);
+	CHECK_STR(v.word, "ok");
+	CHECK_EQ(result_notes(&f, &v, notes), 3);
+	CHECK_STR(notes[0], "the memory limit of 512M ended a process inside once; raise it with "
+			    "--memory");
+	CHECK_STR(notes[1], "the limit of 64 processes refused a new one 3 times; raise it with "
+			    "--pids");
+	CHECK_STR(notes[2], "the quota of 10M and 100 files refused something 2 times; raise it "
+			    "with 'sbxctl set WS quota.bytes=SIZE' or quota.files=N");
+	/* what decided is said once */
+	f.cause = CAUSE_MEMORY;
+	result_judge(&f, &v);
+	CHECK_EQ(result_notes(&f, &v, notes), 2);
+	f.limits.memory_bytes = 0;
+	f.cause = CAUSE_NONE;
+	f.usage.pids_max_hits = 0;
+	f.quota_files = 0;
+	result_judge(&f, &v);
+	CHECK_EQ(result_notes(&f, &v, notes), 2);
+	CHECK_STR(notes[0], "the machine ran out of memory and ended a process inside once");
+	CHECK(strstr(notes[1], "quota of 10M refused") != NULL);
+	/* a signal after it */
+	f.usage.oom_kills = 0;
+	f.end = (struct sandbox_end){ .signal = SIGBUS };
+	judge(&f, "quota", 128 + SIGBUS, "quota of 10M reached, then ended by SIGBUS",
+	      "'sbxctl set WS quota.bytes=SIZE' or quota.files=N");
+	f.have_quota = false;
+	judge(&f, "signal", 128 + SIGBUS, "ended by SIGBUS", NULL);
+	/* the daemon that hung is named beside the cause */
+	f.cause = CAUSE_TIME;
+	f.daemon_ended = true;
+	result_judge(&f, &v);
+	CHECK(strncmp(v.reason, "wall clock limit of 60 s reached; the workspace's daemon", 50) ==
+	      0);
+}
+
 int main(void)
 {
 	test_own_ends();
@@ -250,5 +300,6 @@ int main(void)
 	test_causes();
 	test_json();
 	test_files();
+	test_notes();
 	return check_report();
 }

@@ -13,6 +13,20 @@ expect_match "$(tail -n 1 err)" '\-\-output' "the line on stderr"
 run_result r.json --quiet --output 1M ws -- sh -c 'head -c 500000 /dev/zero; head -c 400000 /dev/zero >&2' >out 2>err
 expect_field r.json verdict ok
 expect_eq "$(wc -c <out) $(wc -c <err)" "500000 400000" "what fits arrives"
+# CPU time is exact to 100 ms of CPU, on however many processors; the best of three, as the machine
+# may be busy.
+for t in 200 700; do
+	over=9999
+	for i in 1 2 3; do
+		run_result r.json --quiet --cpu-time ${t}ms --grace 0 ws -- sh -c 'for i in 1 2 3 4 5 6; do while :; do :; done & done; wait' >out 2>err
+		expect_field r.json verdict cpu_timeout
+		cpu=$(field r.json cpu_ms)
+		expect_between "$cpu" $t $((t + 2000)) "cpu_ms at ${t}ms"
+		[ $((cpu - t)) -ge $over ] || over=$((cpu - t))
+		[ $over -gt 100 ] || break
+	done
+	expect_between $over 0 100 "ms of CPU past the limit of ${t}ms"
+done
 # Wall clock is exact to 100 ms.
 for t in 500 1500; do
 	run_result r.json --quiet --time ${t}ms --grace 0 ws -- sleep 30 >out 2>err

@@ -3,47 +3,7 @@
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/common.sh"
 
-cat >schema.py <<'PY'
-import json, sys
-r = json.load(open(sys.argv[1]))
-none = type(None)
-want = {
-    "run": str, "verdict": str, "exit_code": (int, none), "signal": (int, none), "reason": (str, none),
-    "wall_ms": (int, none), "cpu_ms": (int, none), "max_memory_bytes": (int, none), "oom_kills": (int, none),
-    "pids_max_hits": (int, none), "stdout_bytes": (int, none), "stderr_bytes": (int, none),
-    "limits": (dict, none), "isolation": (dict, none), "degraded": list,
-}
-limits = {"time_ms": (int, none), "cpu_time_ms": (int, none), "memory_bytes": (int, none), "cpus": (int, float, none),
-          "pids": (int, none), "tmp_bytes": int, "output_bytes": (int, none)}
-isolation = {"user_namespace": bool, "seccomp": bool, "landlock": (int, bool), "cgroup": (str, none),
-             "no_new_privs": bool, "network": str}
-bad = []
-
-
-def check(obj, types, where):
-    for k, t in types.items():
-        if k not in obj:
-            bad.append(f"{where}{k} is missing")
-        elif not isinstance(obj[k], t):
-            bad.append(f"{where}{k} is {obj[k]!r}")
-
-
-check(r, want, "")
-if r.get("verdict") not in "ok exit signal timeout cpu_timeout oom pids quota output_limit seccomp fs_lost setup".split():
-    bad.append(f"verdict {r.get('verdict')}")
-if isinstance(r.get("limits"), dict):
-    check(r["limits"], limits, "limits.")
-if isinstance(r.get("isolation"), dict):
-    check(r["isolation"], isolation, "isolation.")
-if r.get("verdict") not in ("setup",):
-    i = r["isolation"]
-    if not (i["user_namespace"] and i["seccomp"] and i["no_new_privs"] and i["network"] == "none"):
-        bad.append(f"a layer is off: {i}")
-if bad:
-    print(json.dumps(r, indent=1))
-    sys.exit("; ".join(bad))
-PY
-schema() { /usr/bin/python3 schema.py "$1" || fail "$2"; }
+schema() { /usr/bin/python3 "$SBX_SRC/tests/lib/schema.py" "$SBX_SRC/doc/result.schema.json" "$1" || fail "$2: $(cat "$1")"; }
 
 new_ws ws
 run_result r.json --quiet ws -- sh -c 'echo 12345; echo 123 >&2' >out 2>err
