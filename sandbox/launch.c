@@ -245,7 +245,11 @@ static int follow(struct sandbox *sb, int *ret_exec_errno, struct err *err)
 				       "workspace's daemon does not answer.",
 				       LAUNCH_TIMEOUT_MS / 1000);
 		r = report_recv(sb->link, &rep, fds, &n);
-		if (r == -ENOTCONN || r == -ECONNRESET)
+		/* I failed and left the order to start unread: the kernel says so once, before it
+		 * gives us the report that lies behind and says why. */
+		if (r == -ECONNRESET)
+			continue;
+		if (r == -ENOTCONN)
 			return err_set(err, -EIO, "the sandbox ended while it was being built.");
 		if (r < 0)
 			return err_set(err, r, "hear from the sandbox");
