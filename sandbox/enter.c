@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "sandbox/attach.h"
 #include "sandbox/caps.h"
 #include "sandbox/devices.h"
 #include "sandbox/init.h"
@@ -34,6 +35,7 @@ struct inside {
 	int tmpfs[ROOTFS_NTMPFS];
 	int root, proc;
 	int pty, tty; /* outer and inner end */
+	int ns[ATTACH_NS];
 };
 
 static int wait_mapped(struct inside *in, struct err *err)
@@ -173,6 +175,41 @@ static int limit_pids(struct inside *in, struct err *err)
 	return in->e->pids_by_rlimit ? rlim_set_pids(in->e->plan->limits.pids, err) : 0;
 }
 
+static int open_namespace(struct inside *in, int which, struct err *err)
+{
+	static const char *const names[ATTACH_NS] = {
+		[ATTACH_USER] = "self/ns/user", [ATTACH_CGROUP] = "self/ns/cgroup",
+		[ATTACH_IPC] = "self/ns/ipc",   [ATTACH_UTS] = "self/ns/uts",
+		[ATTACH_NET] = "self/ns/net",   [ATTACH_PID] = "self/ns/pid",
+		[ATTACH_MNT] = "self/ns/mnt",   [ATTACH_INNER] = "self/ns/user",
+	};
+
+	in->ns[which] = openat(in->proc, names[which], O_RDONLY | O_CLOEXEC);
+	return in->ns[which] < 0 ? err_set(err, -errno, "open the sandbox's /proc/%s", names[which])
+				 : 0;
+}
+
+static int outer_namespaces(struct inside *in, struct err *err)
+{
+	int r = 0;
+
+	for (int i = 0; i < ATTACH_INNER && r == 0; i++)
+		r = open_namespace(in, i, err);
+	return r;
+}
+
+/* For S, which cannot open them itself: we are not dumpable. */
+static int lend_namespaces(struct inside *in, struct err *err)
+{
+	int r = open_namespace(in, ATTACH_INNER, err);
+
+	if (r == 0)
+		r = report_send(in->e->link, REPORT_SPACES, 0, in->ns, ATTACH_NS);
+	for (int i = 0; i < ATTACH_NS; i++)
+		cleanup_close(&in->ns[i]);
+	return r < 0 ? err_set(err, r, "pass the namespaces to the supervisor") : 0;
+}
+
 static int second_level(struct inside *in, struct err *err)
 {
 	return userns_second_level(in->e->plan->uid, err);
@@ -198,13 +235,15 @@ static int (*const steps[])(struct inside *, struct err *) = {
 	pivot,             /* the host's mounts are gone from here on */
 	network,           /* needs the rights of the first level, as the next two */
 	host_name,
-	keyring,      /* before the filters, which refuse keyctl */
-	terminal,     /* from the private devpts: the host's terminal is never inside */
-	wait_go,      /* S has put us under all limits meanwhile */
-	hide_cgroup,  /* not before we are where we stay: that place becomes "/" */
-	limit_pids,   /* the second level takes it over as a limit of the namespace */
-	second_level, /* takes all rights over mounts, network and names */
-	undumpable,   /* after the last write to /proc/self */
+	keyring,          /* before the filters, which refuse keyctl */
+	terminal,         /* from the private devpts: the host's terminal is never inside */
+	wait_go,          /* S has put us under all limits meanwhile */
+	hide_cgroup,      /* not before we are where we stay: that place becomes "/" */
+	limit_pids,       /* the second level takes it over as a limit of the namespace */
+	outer_namespaces, /* the last moment at which the first level is ours */
+	second_level,     /* takes all rights over mounts, network and names */
+	lend_namespaces,
+	undumpable, /* after the last write to /proc/self */
 };
 
 /* Wait for W's report pipe to close (execve) or to say what failed; leave when S dies meanwhile. */
@@ -276,7 +315,12 @@ static int start_worker(const struct inside *in, pid_t *ret_pid, struct err *err
 
 void enter(const struct enter *e)
 {
-	struct inside in = { .e = e, .root = -1, .proc = -1, .pty = -1, .tty = -1 };
+	struct inside in = { .e = e,
+			     .root = -1,
+			     .proc = -1,
+			     .pty = -1,
+			     .tty = -1,
+			     .ns = { [0 ... ATTACH_NS - 1] = -1 } };
 	struct err err = { 0 };
 	pid_t worker = -1;
 	int r = 0;

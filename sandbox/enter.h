@@ -24,6 +24,7 @@ struct enter {
 	int mapped;          /* I reads one byte here when its id maps are written */
 	bool pids_by_rlimit; /* no cgroup counts processes */
 	bool measured;       /* memory is polled: pass the tmpfs out */
+	bool attached;       /* W is not pid 1's child but S's (sandbox/attach.h) */
 };
 
 enum { ENTER_DATASETS, ENTER_WORKSPACE, ENTER_BINDS };

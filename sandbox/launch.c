@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "sandbox/attach.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/degrade.h"
 #include "sandbox/enter.h"
@@ -221,11 +222,11 @@ static int send_go(struct sandbox *sb, pid_t pid, struct err *err)
 	return 0;
 }
 
-static void keep_tmpfs(struct sandbox *sb, const int *fds, size_t n)
+static void keep_fds(int *to, size_t size, const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (i < ARRAY_LEN(sb->tmpfs) && sb->tmpfs[i] < 0)
-			sb->tmpfs[i] = fds[i];
+		if (i < size && to[i] < 0)
+			to[i] = fds[i];
 		else
 			close(fds[i]);
 	}
@@ -260,7 +261,10 @@ static int follow(struct sandbox *sb, int *ret_exec_errno, struct err *err)
 				return r;
 			break;
 		case REPORT_TMPFS:
-			keep_tmpfs(sb, fds, n);
+			keep_fds(sb->tmpfs, ARRAY_LEN(sb->tmpfs), fds, n);
+			break;
+		case REPORT_SPACES:
+			keep_fds(sb->ns, ATTACH_NS, fds, n);
 			break;
 		case REPORT_LISTENER:
 			sb->explain.fd = n > 0 ? fds[0] : -1;
@@ -320,6 +324,8 @@ int sandbox_launch(const struct sandbox_plan *plan, struct sandbox **ret, int *r
 		sb->link = sb->pidfd = sb->pty = sb->janitor.fd = -1;
 		for (size_t i = 0; i < ARRAY_LEN(sb->tmpfs); i++)
 			sb->tmpfs[i] = -1;
+		for (size_t i = 0; i < ATTACH_NS; i++)
+			sb->ns[i] = -1;
 		sb->workspace = plan->workspace;
 		sb->explain.fd = -1;
 		r = launch_steps(sb, plan, s, ret_exec_errno, err);
@@ -498,6 +504,19 @@ int sandbox_finish(struct sandbox *sb, struct sandbox_end *ret_end, struct sandb
 	return 0;
 }
 
+pid_t sandbox_attach(struct sandbox *sb, const struct sandbox_plan *plan, int *ret_report,
+		     struct err *err)
+{
+	const struct attach a = {
+		.ns = sb->ns,
+		.cg = sb->cg,
+		.plan = plan,
+		.pids_by_rlimit = !cgroup_get_powers(sb->cg)->pids,
+	};
+
+	return attach_start(&a, ret_report, err);
+}
+
 /* What a failed launch, or a caller that gives up, leaves: end it. */
 static void end_all(struct sandbox *sb)
 {
@@ -525,6 +544,8 @@ void sandbox_free(struct sandbox *sb)
 		if (sb->tmpfs[i] >= 0)
 			close(sb->tmpfs[i]);
 	}
+	for (size_t i = 0; i < ATTACH_NS; i++)
+		cleanup_close(&sb->ns[i]);
 	if (sb->explain.fd >= 0)
 		close(sb->explain.fd);
 	if (sb->pty >= 0)

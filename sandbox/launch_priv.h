@@ -1,6 +1,7 @@
 /* What launch.c and launch_kernel.c share. */
 #pragma once
 
+#include "sandbox/attach.h"
 #include "sandbox/explain.h"
 #include "sandbox/janitor.h"
 #include "sandbox/launch.h"
@@ -16,6 +17,7 @@ struct sandbox {
 	bool end_known; /* by a report that came among answers to sandbox_connect() */
 	int end_status;
 	int tmpfs[3]; /* polled memory only */
+	int ns[ATTACH_NS];
 	struct cgroup *cg;
 	struct janitor janitor;
 	struct explain explain;

@@ -15,6 +15,7 @@ enum report_kind {
 	REPORT_EXEC,       /* I: everything stood, execve failed with errno 'value' */
 	REPORT_TMPFS,      /* I: descriptors of the tmpfs that count as memory */
 	REPORT_LISTENER,   /* W: descriptor: who listens is notified of refused calls */
+	REPORT_SPACES,     /* I: descriptors of all namespaces, in the order of attach.h */
 	REPORT_RUNNING,    /* I: W runs; descriptor: the pty master, if any */
 	REPORT_END,        /* I: W ended with wait status 'value' */
 	REPORT_CONNECTED,  /* I: answer to ORDER_CONNECT: a descriptor, or -errno in 'value' */

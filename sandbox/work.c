@@ -34,12 +34,13 @@ static int take_session(const struct enter *e, int tty, struct err *err)
 	return fds_set_stdio((int[]){ tty, tty, tty }, err);
 }
 
-/* Pid 1 dies: the kernel kills us. This is for the instant before that, and costs nothing. */
-static int tie_to_parent(struct err *err)
+/* Pid 1 dies: the kernel kills us. This is for the instant before that, and costs nothing. A parent
+ * outside has no number here. */
+static int tie_to_parent(const struct enter *e, struct err *err)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_set(err, -errno, "tie the process to pid 1");
-	return getppid() == 1 ? 0 : err_set(err, -ESRCH, "pid 1 is gone.");
+	return getppid() == (e->attached ? 0 : 1) ? 0 : err_set(err, -ESRCH, "pid 1 is gone.");
 }
 
 static int default_signals(struct err *err)
@@ -133,7 +134,7 @@ static int work_steps(const struct enter *e, int tty, int report_pipe, struct er
 		r = caps_drop_all(err);
 	/* After the last change of credentials, which would clear it. */
 	if (r == 0)
-		r = tie_to_parent(err);
+		r = tie_to_parent(e, err);
 	if (r == 0)
 		r = landlock_restrict(err);
 	if (r == 0)

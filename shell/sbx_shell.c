@@ -32,6 +32,8 @@
 #include "sandbox/scope.h"
 #include "shell/banner.h"
 #include "shell/host.h"
+#include "shell/join.h"
+#include "shell/joins.h"
 #include "shell/jup.h"
 #include "shell/plan_build.h"
 #include "shell/pty.h"
@@ -55,6 +57,8 @@ struct run {
 	struct sandbox *sb;
 	struct supervise sup;
 	struct screen screen;
+	struct joins *joins;
+	char *name;      /* of the workspace, owned */
 	struct jup *jup; /* NULL without --jupyter */
 	struct run_facts facts;
 	struct run_verdict verdict;
@@ -185,6 +189,17 @@ static int make_plan(struct run *run, struct err *err)
 	return 0;
 }
 
+/* A run that nobody can join is still a run. */
+static void offer_joins(struct run *run)
+{
+	autofree char *real = realpath(run->ws, NULL);
+
+	run->name = strdup(base_name(real ? real : run->ws));
+	if (run->name && joins_open(run->facts.run_id, run->name, built_plan_get(run->built),
+				    run->sb, &run->joins, NULL) == 0)
+		joins_offer(run->joins, &run->sup.more);
+}
+
 static int launch(struct run *run, struct err *err)
 {
 	struct sandbox_plan *plan = built_plan_get(run->built);
@@ -220,6 +235,7 @@ static int launch(struct run *run, struct err *err)
 		if (r < 0)
 			return r;
 	}
+	offer_joins(run);
 	return run->tty ? supervise_pty(s, sandbox_take_pty(run->sb), err) : 0;
 }
 
@@ -431,6 +447,39 @@ static void tell(struct run *run)
 		log_print(LOG_WARN, "the result is not written: %s", err.text);
 }
 
+/* What belongs to a run cannot be chosen by who joins it. */
+static int check_join(const struct sbx_shell_opts *o, struct err *err)
+{
+	struct limit_opts limits = o->limits;
+
+	limits.output = (struct opt_u64){ 0 };
+	for (size_t i = 0; i < sizeof(limits) / sizeof(struct opt_u64); i++)
+		if (((const struct opt_u64 *)&limits)[i].set)
+			return err_set(err, -EINVAL,
+				       "--join: the limits are those of the run; leave them out.");
+	if (o->ro.n || o->home || o->uid.set || o->profile || o->result || o->jupyter)
+		return err_set(err, -EINVAL,
+			       "--join: paths, home, user, profile and result are those of the "
+			       "run; leave them out.");
+	return 0;
+}
+
+static int join(struct run *run)
+{
+	struct err err = { 0 };
+	const struct join_request rq = {
+		.opts = &run->opts,
+		.run = run->opts.join,
+		.ws = run->ws,
+		.command = run->command,
+		.interactive = run->interactive,
+		.tty = run->tty,
+		.screen = &run->screen,
+	};
+
+	return join_run(&rq, &err);
+}
+
 static int parse(struct run *run, int argc, char **argv, struct err *err)
 {
 	const struct opt_command *c = sbx_shell_commands[0];
@@ -438,7 +487,7 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 
 	if (n < 0)
 		return n;
-	run->ws = argv[1];
+	run->ws = n > 0 ? argv[1] : NULL;
 	n = escape_init(&run->screen.escape, run->opts.escape, err);
 	if (n < 0)
 		return n;
@@ -450,6 +499,11 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 		return err_set(err, -EINVAL,
 			       "a command must follow '--'.  Try 'sbx-shell --help'.");
 	}
+	if (run->opts.join)
+		return check_join(&run->opts, err);
+	if (!run->ws)
+		return err_set(err, -EINVAL,
+			       "an argument is missing; usage: sbx-shell [OPTIONS] WS [-- CMD].");
 	if (run->opts.jupyter && !run->command)
 		return err_set(err, -EINVAL,
 			       "--jupyter needs the kernel's command after '--'.  Try 'sbxctl "
@@ -459,6 +513,8 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 
 static void clean(struct run *run)
 {
+	joins_free(run->joins);
+	free(run->name);
 	sandbox_free(run->sb);
 	supervise_free(&run->sup);
 	if (run->fsc)
@@ -492,6 +548,8 @@ int main(int argc, char **argv)
 	if (run.opts.quiet)
 		log_to_fd(-1); /* every line fails, and nobody minds */
 	choose_tty(&run);
+	if (r == 0 && run.opts.join)
+		return join(&run);
 	named = name_run(&run.facts, r < 0 ? NULL : &err);
 	if (r == 0)
 		r = named;

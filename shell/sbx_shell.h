@@ -23,6 +23,7 @@ struct sbx_shell_opts {
 	bool allow_degraded, explain;
 	const char *result;
 	bool quiet;
+	const char *join;   /* a run */
 	const char *escape; /* NULL = ~ */
 	bool raw_terminal;
 	const char *passphrase_file, *recovery_file;

@@ -68,6 +68,9 @@ static const struct opt sbx_shell_rows[] = {
 	{ "result", 0, OPT_STRING, AT(result), "FILE",
 	  .help = "Write the result there as JSON, also when setup fails.",
 	  .complete = COMPLETE_FILE },
+	{ "join", 0, OPT_STRING, AT(join), "RUN",
+	  .help = "A second terminal, or one more command, in the sandbox of a run that goes on "
+		  "('sbxctl ps'); its limits are those of the run, and it ends with it." },
 	{ "escape", 0, OPT_STRING, AT(escape), "CHAR", "~",
 	  .help = "The character that begins a line for sbx-shell and not for the program inside: "
 		  "~. ends everything, ~? lists the others; none turns it off." },
@@ -112,11 +115,11 @@ static const struct opt_example sbx_shell_examples[] = {
 
 static const struct opt_command sbx_shell_command = {
 	.name = "sbx-shell",
-	.args = "WS\nWS -- CMD [ARG..]",
+	.args = "WS\nWS -- CMD [ARG..]\n--join RUN [WS] [-- CMD [ARG..]]",
 	.summary = "Go into a sandbox mounted onto a workspace: a shell, or one command.",
 	.opts = sbx_shell_rows,
 	.examples = sbx_shell_examples,
-	.min_args = 1,
+	.min_args = 0, /* --join needs none */
 	.max_args = 1,
 	.rest_after_dashes = true,
 	.opts_size = sizeof(struct sbx_shell_opts),

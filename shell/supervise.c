@@ -278,6 +278,12 @@ static void on_signal(struct loop *l, int sig)
 	case SIGWINCH:
 		if (l->s->master >= 0)
 			pty_copy_size(l->s->master);
+		else
+			sandbox_signal(l->s->sb, sig);
+		break;
+	case SIGCHLD:
+		if (l->s->more.reap)
+			l->s->more.reap(l->s->more.self);
 		break;
 	default:
 		break;
@@ -400,8 +406,8 @@ static void move_streams(struct loop *l, const struct pollfd *set)
 static bool turn(struct loop *l)
 {
 	struct supervise *s = l->s;
-	struct pollfd set[11];
-	size_t n = 5;
+	struct pollfd set[12];
+	size_t n = 6;
 	int r;
 
 	set[0] = (struct pollfd){ .fd = sandbox_pidfd(s->sb), .events = POLLIN };
@@ -409,6 +415,7 @@ static bool turn(struct loop *l)
 	set[2] = (struct pollfd){ .fd = s->fsc ? fsc_fd(s->fsc) : -1, .events = POLLRDHUP };
 	set[3] = (struct pollfd){ .fd = s->side ? s->side->fd : -1, .events = POLLIN };
 	set[4] = (struct pollfd){ .fd = sandbox_explain_fd(s->sb), .events = POLLIN };
+	set[5] = (struct pollfd){ .fd = s->more.ready ? s->more.fd : -1, .events = POLLIN };
 	stream_poll(&s->in, set, &n);
 	stream_poll(&s->out, set, &n);
 	stream_poll(&s->errs, set, &n);
@@ -426,6 +433,8 @@ static bool turn(struct loop *l)
 		return true;
 	if (set[4].revents)
 		sandbox_explain(s->sb);
+	if (set[5].revents)
+		s->more.ready(s->more.self);
 	move_streams(l, set);
 	if (set[3].revents)
 		s->side->ready(s->side->self);

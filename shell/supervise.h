@@ -25,6 +25,13 @@ struct supervise_side {
 	uint64_t (*tick)(void *self, uint64_t now, enum run_cause *ret_cause);
 };
 
+/* Who looks after further processes of the run. Never blocks. */
+struct supervise_more {
+	void *self;
+	int fd; /* when readable, ready() is called; after each SIGCHLD, reap() */
+	void (*ready)(void *self), (*reap)(void *self);
+};
+
 struct supervise {
 	struct sandbox *sb; /* borrowed, as all below */
 	struct fsc *fsc;    /* NULL in tests */
@@ -34,6 +41,7 @@ struct supervise {
 	int master;                  /* pty of the payload, or -1 */
 	struct stream in, out, errs; /* owned by the caller; errs unused with a pty */
 	uint64_t budget;             /* what is left of --output */
+	struct supervise_more more;  /* more terminals; no ready() = none can come */
 	struct screen *screen;       /* escape character and filter; NULL = neither */
 	/* NULL = none.  With one the run is a kernel: interrupts belong to its user, a time limit
 	 * begins with one, and TERM is the end, as front ends mean it. */
