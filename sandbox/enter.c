@@ -28,6 +28,7 @@
 #include "sandbox/rlim.h"
 #include "sandbox/rootfs.h"
 #include "sandbox/userns.h"
+#include "sandbox/view.h"
 #include "sandbox/work.h"
 
 struct inside {
@@ -108,6 +109,11 @@ static int mark_expendable(struct inside *in, struct err *err)
 		r = fd_write_attr(in->proc, "self/coredump_filter", "0");
 	/* A kernel without core dumps has no such file. */
 	return r < 0 && r != -ENOENT ? err_set(err, r, "mark the sandbox as expendable") : 0;
+}
+
+static int cover_host(struct inside *in, struct err *err)
+{
+	return view_cover(in->root, in->proc, &in->e->plan->limits, err);
 }
 
 static int mask_proc(struct inside *in, struct err *err)
@@ -231,6 +237,7 @@ static int (*const steps[])(struct inside *, struct err *) = {
 	limit_nested,      /* while /proc/sys can be written */
 	limit_shm,         /* as the line before */
 	mark_expendable,   /* while /proc/self is ours to write */
+	cover_host,        /* before the root is read-only */
 	mask_proc,         /* before the root is read-only; after what needed /proc/sys */
 	pivot,             /* the host's mounts are gone from here on */
 	network,           /* needs the rights of the first level, as the next two */

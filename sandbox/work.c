@@ -19,6 +19,7 @@
 #include "sandbox/fds.h"
 #include "sandbox/filter.h"
 #include "sandbox/landlock.h"
+#include "sandbox/lookup.h"
 #include "sandbox/report.h"
 #include "sandbox/rlim.h"
 
@@ -56,43 +57,6 @@ static int default_signals(struct err *err)
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		return err_set(err, -errno, "unblock signals");
 	return 0;
-}
-
-static const char *path_of(char *const *envp)
-{
-	for (; *envp; envp++) {
-		if (strncmp(*envp, "PATH=", 5) == 0)
-			return *envp + 5;
-	}
-	return "/usr/local/bin:/usr/bin:/bin";
-}
-
-/* As execvpe(), but a file that is no program is an error (ENOEXEC), not a shell script. Returns
- * the errno to report. */
-static int try_exec(const struct sandbox_plan *p)
-{
-	const char *name = p->argv[0], *dir;
-	bool denied = false;
-	char full[PATH_MAX];
-
-	if (strchr(name, '/')) {
-		execve(name, p->argv, p->envp);
-		return errno;
-	}
-	for (dir = path_of(p->envp); *dir; dir += strspn(dir, ":")) {
-		size_t n = strcspn(dir, ":");
-
-		if ((size_t)snprintf(full, sizeof(full), "%.*s/%s", (int)n, dir, name) >=
-		    sizeof(full))
-			return ENAMETOOLONG;
-		execve(full, p->argv, p->envp);
-		if (errno == EACCES)
-			denied = true;
-		else if (errno != ENOENT && errno != ENOTDIR)
-			return errno;
-		dir += n;
-	}
-	return denied ? EACCES : ENOENT;
 }
 
 static int load_filters(struct err *err)
@@ -155,9 +119,7 @@ void work(const struct enter *e, int tty, int report_pipe)
 	if (r == 0) {
 		umask(022);
 		rep.kind = REPORT_EXEC;
-		r = try_exec(e->plan);
-		rep.value = r;
-		err_set(&rep.err, -r, "run '%s'", e->plan->argv[0]);
+		rep.value = lookup_exec(e->plan, &rep.err);
 	} else {
 		rep.value = r;
 	}

@@ -276,6 +276,8 @@ static int env_threads(struct built_plan *b, const struct plan_request *rq, stru
 	static const char *const names[] = {
 		"OMP_NUM_THREADS",     "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
 		"NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS",    "LOKY_MAX_CPU_COUNT",
+		"BLIS_NUM_THREADS",    "POLARS_MAX_THREADS",   "JULIA_NUM_THREADS",
+		"GOMAXPROCS",
 	};
 	uint64_t milli = b->plan.limits.cpu_milli, n = (milli + 999) / 1000;
 

@@ -3,8 +3,9 @@
  *   starttime ROUNDS NAME PROGRAM [ARG..] [+after PROGRAM [ARG..]] [+next NAME PROGRAM [ARG..]]..
  *
  * Prints a line "NAME MEDIAN P95" for each, in ms.  What follows +after runs when the clock stands,
- * until it succeeds.  Input is empty and output dropped; the first round is thrown away.  ROUNDS may
- * be "xN": one round then, of N of each at once, whose line has the time until all had ended. */
+ * until it succeeds.  Input is empty and output dropped; the first round is thrown away.  ROUNDS
+ * may be "xN": one round then, of N of each at once, whose line has the time until all had ended.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>

@@ -8,7 +8,7 @@ patience=1
 packages='gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libjansson-dev libsodium-dev libarchive-dev libarchive-tools
 libseccomp-dev clang clang-format libclang-rt-dev llvm python3 python3-nacl git sqlite3 attr tmux
 mandoc util-linux procps binutils bash-completion zsh fish python3-sklearn python3-pandas
-python3-matplotlib e2fsprogs tar acl rsync unzip python3-venv python3-setuptools python3-wheel python3-h5py shellcheck cppcheck clang-tidy dpkg-dev debhelper dh-apparmor lintian
+python3-matplotlib python3-joblib e2fsprogs tar acl rsync unzip python3-venv python3-setuptools python3-wheel python3-h5py shellcheck cppcheck clang-tidy dpkg-dev debhelper dh-apparmor lintian
 python3-ipykernel python3-jupyter-client python3-jupyter-kernel-test python3-nbclient jupyter-nbconvert jupyter-notebook'
 
 # ---- counting ------------------------------------------------------------------------------------
