@@ -52,6 +52,12 @@ for ws in ("WS", "ws"):
 os.makedirs("env/bin")
 os.symlink("/usr/bin/python3", "env/bin/python3")
 os.mkdir("view")
+# Kernels to wrap; whether they would start is what tests/cases/jupyter is about.
+for name in ("python3", "ir"):
+    os.makedirs(f"jupyter/kernels/{name}")
+    with open(f"jupyter/kernels/{name}/kernel.json", "w") as f:
+        f.write('{"argv": ["/usr/bin/env", "{connection_file}"], "display_name": "%s", "language": "any"}' % name)
+os.environ["JUPYTER_PATH"] = os.getcwd() + "/jupyter"
 subprocess.run(["tar", "-czf", "tables.tar.gz", "-C", "/usr/share", "perl"], check=True)
 done, bad = [], 0
 lines = [("sbx-shell", e) for e in examples("sbx-shell")]
