@@ -88,17 +88,19 @@ static void enable_controllers(int dir)
  * tree, and nothing can be born below one of those. */
 static int make_room(int dir)
 {
-	autofree char *procs = NULL;
-	autoclose int own = -1;
-	int r;
+	int r = 0;
 
-	/* The root of the hierarchy is free from the rule. */
-	if (faccessat(dir, "cgroup.type", F_OK, 0) == 0) {
+	/* The root of the hierarchy is free from the rule.  Again: others may be starting programs
+	 * here at the same time, and one left behind forbids all controllers. */
+	for (int tries = 0; tries < 10 && faccessat(dir, "cgroup.type", F_OK, 0) == 0; tries++) {
+		autofree char *procs = NULL;
+		autoclose int own = -1;
+
 		r = fd_read_attr(dir, "cgroup.procs", &procs);
 		if (r < 0)
 			return r;
-	}
-	if (procs && *procs) {
+		if (!*procs)
+			break;
 		if (mkdirat(dir, SUPERVISOR_DIR, 0755) < 0 && errno != EEXIST)
 			return -errno;
 		own = openat(dir, SUPERVISOR_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
