@@ -29,24 +29,28 @@ bool degrade_host_has_swap(void)
 static bool has_word(const char *path, const char *word)
 {
 	autofree char *text = NULL;
-	const char *p;
+	char *save, *w;
 
 	if (fd_read_attr(AT_FDCWD, path, &text) < 0)
 		return false;
-	p = strstr(text, word);
-	return p && strchr(" \n", p[strlen(word)]);
+	for (w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save)) {
+		if (strcmp(w, word) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* cgroup v2 can be written, but one controller is not there. */
 static const char *missing_controller(const struct cgroup_powers *powers)
 {
 	static const char all[] = "/sys/fs/cgroup/cgroup.controllers";
+	const char *lacks = powers->memory ? "cpu" : "memory";
 	static char text[400];
 
-	if (!has_word(all, powers->memory ? "cpu" : "memory")) {
+	if (!has_word(all, lacks)) {
 		snprintf(text, sizeof(text),
-			 "boot without 'cgroup_disable=' and with 'cgroup_enable=memory' %s",
-			 distro_boot_option(distro_get()));
+			 "boot without 'cgroup_disable=%s', or with 'cgroup_enable=%s', %s", lacks,
+			 lacks, distro_boot_option(distro_get()));
 		return text;
 	}
 	if (geteuid() == 0)
