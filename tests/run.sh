@@ -12,6 +12,7 @@
 #   # timeout: 60         seconds; then its process group is killed and it has failed
 #   # sanitize: yes       runs once more, as root, on the build with sanitizers
 #   # slow: yes           left out by --quick
+#   # lines: yes          it runs several tests, and prints a line for each
 #
 # The environment is empty but for what cases are told (below), SEED and COUNT: of random cases, to
 # repeat a run or to make a long one.
@@ -44,6 +45,9 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+
+# What takes long to make and is the same in every run on this machine.
+cache=$build/cache
 
 if [ "$list" = yes ]; then
 	list_all

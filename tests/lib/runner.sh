@@ -8,7 +8,7 @@ patience=1
 packages='gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 libjansson-dev libsodium-dev libarchive-dev libarchive-tools
 libseccomp-dev clang clang-format libclang-rt-dev llvm python3 python3-nacl git sqlite3 attr tmux
 mandoc util-linux procps binutils bash-completion zsh fish python3-sklearn python3-pandas
-python3-matplotlib python3-joblib e2fsprogs tar acl rsync unzip python3-venv python3-setuptools python3-wheel python3-h5py shellcheck cppcheck clang-tidy dpkg-dev debhelper dh-apparmor lintian
+python3-matplotlib python3-joblib e2fsprogs tar acl rsync unzip python3-venv python3-setuptools python3-wheel python3-h5py shellcheck mmdebstrap cppcheck clang-tidy dpkg-dev debhelper dh-apparmor lintian
 python3-ipykernel python3-jupyter-client python3-jupyter-kernel-test python3-nbclient jupyter-nbconvert jupyter-notebook'
 
 # ---- counting ------------------------------------------------------------------------------------
@@ -57,6 +57,23 @@ settle() { # ID RC START OUTFILE [END]
 		return 1
 		;;
 	esac
+}
+
+# A case that ran several, and printed for each a line as result() does: they count, and it counts
+# itself, as failed only when none of them was.
+settle_lines() { # ID RC START OUTFILE
+	local line word id rc=$2 bad=no
+	while IFS= read -r line; do
+		word=${line%%  *} id=${line#*  }
+		case $word in
+		pass) passed=$((passed + 1)) ;;
+		fail) failed=$((failed + 1)) failures="$failures  ${id%%  *}"$'\n' bad=yes ;;
+		skip) skipped=$((skipped + 1)) ;;
+		esac
+		case $line in 'pass  '* | 'fail  '* | 'skip  '* | '      | '*) printf '%s\n' "$line" ;; esac
+	done <"$4"
+	[ $bad = no ] || return 1
+	settle "$1" "$rc" "$3" "$4"
 }
 
 # ---- preparing the machine -----------------------------------------------------------------------
@@ -296,7 +313,11 @@ run_case() { # FILE AS BUILD PREFIX
 		[ "$rc" != 0 ] && [ "$rc" != 77 ] || rc=1
 		kill_leftovers
 	fi
-	settle "$id" "$rc" "$start" "$out" || [ "$keep" = no ] || echo "      kept in $work"
+	if [ "$(header "$file" lines)" = yes ]; then
+		settle_lines "$id" "$rc" "$start" "$out"
+	else
+		settle "$id" "$rc" "$start" "$out"
+	fi || [ "$keep" = no ] || echo "      kept in $work"
 	[ "$keep" = yes ] || rm -rf --one-file-system "$work"
 }
 
