@@ -11,6 +11,7 @@
  * next request mostly wants it. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,13 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "fs/arch.h"
+#include "fs/crew.h"
 #include "fs/data_int.h"
 #include "fs/pin_tree.h"
 
 #define SLOTS 32u /* of 128 KiB each */
+/* A request of 1 MiB has eight leaves, and the next one is on its way meanwhile. */
+#define HELPERS 7u
 
 int pin_say(struct data *d, struct pin *p, uint32_t i, enum pin_said what, const char *fmt, ...)
 {
@@ -198,6 +202,7 @@ struct slot {
 };
 
 struct data_leaves {
+	struct crew *crew;
 	pthread_mutex_t lock;
 	uint64_t clock;
 	struct slot slots[SLOTS];
@@ -209,6 +214,10 @@ int data_leaves_new(struct data_leaves **ret)
 
 	if (!l)
 		return -ENOMEM;
+	if (crew_new(HELPERS, &l->crew) < 0) {
+		free(l);
+		return -ENOMEM;
+	}
 	pthread_mutex_init(&l->lock, NULL);
 	*ret = l;
 	return 0;
@@ -218,6 +227,7 @@ void data_leaves_free(struct data_leaves *l)
 {
 	if (!l)
 		return;
+	crew_free(l->crew);
 	for (unsigned i = 0; i < SLOTS; i++)
 		free(l->slots[i].mem);
 	pthread_mutex_destroy(&l->lock);
@@ -322,25 +332,40 @@ static int part_read(struct data_file *f, uint64_t k, size_t from, size_t len, u
 	return r;
 }
 
+/* A request for bytes of several leaves: each is read and hashed on its own. */
+struct reading {
+	struct data_file *f;
+	uint8_t *buf;
+	uint64_t off, end;
+	atomic_int r; /* the first failure */
+};
+
+static void read_leaf_part(void *ctx, size_t i)
+{
+	struct reading *g = ctx;
+	uint64_t k = g->off / PIN_LEAF + i, start = k * PIN_LEAF;
+	uint64_t from = MAX(g->off, start), to = MIN(g->end, start + PIN_LEAF);
+	int r, none = 0;
+
+	if (atomic_load(&g->r) < 0)
+		return;
+	if (to - from == pin_leaf_len(g->f->size, k))
+		r = leaf_read(g->f, k, g->buf + (from - g->off));
+	else
+		r = part_read(g->f, k, from - start, to - from, g->buf + (from - g->off));
+	if (r < 0)
+		(void)atomic_compare_exchange_strong(&g->r, &none, r);
+}
+
 ssize_t pin_read(struct data_file *f, uint8_t *buf, size_t size, uint64_t off)
 {
-	uint64_t end;
+	struct reading g = { .f = f, .buf = buf, .off = off };
 
 	if (off >= f->size)
 		return 0;
 	size = MIN(size, f->size - off);
-	end = off + size;
-	for (uint64_t at = off, to; at < end; at = to) {
-		uint64_t k = at / PIN_LEAF, start = k * PIN_LEAF;
-		int r;
-
-		to = MIN(end, start + PIN_LEAF);
-		if (at == start && to - at == pin_leaf_len(f->size, k))
-			r = leaf_read(f, k, buf + (at - off));
-		else
-			r = part_read(f, k, at - start, to - at, buf + (at - off));
-		if (r < 0)
-			return r;
-	}
-	return (ssize_t)size;
+	g.end = off + size;
+	crew_do(f->d->leaves->crew, (g.end - 1) / PIN_LEAF - off / PIN_LEAF + 1, read_leaf_part,
+		&g);
+	return g.r < 0 ? g.r : (ssize_t)size;
 }
