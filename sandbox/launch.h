@@ -89,8 +89,8 @@ int sandbox_connected(struct sandbox *sb, int *ret_fd);
 uint64_t sandbox_memory_used(const struct sandbox *sb);
 /* The process W as this process sees it, 0 when it is not known. */
 pid_t sandbox_worker(const struct sandbox *sb);
-/* Start one more process inside, as sandbox/attach.h says: 'plan' is that of the launch with another
- * command.  Returns the helper process or -errno. */
+/* Start one more process inside, as sandbox/attach.h says: 'plan' is that of the launch with
+ * another command.  Returns the helper process or -errno. */
 pid_t sandbox_attach(struct sandbox *sb, const struct sandbox_plan *plan, int *ret_report,
 		     struct err *err);
 /* Counters now. Cheap enough for 10 calls a second. In polled mode it also does the polling: the

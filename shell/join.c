@@ -318,6 +318,8 @@ static void on_message(struct join *j)
 		log_print(LOG_ERROR, "run '%s' has ended, and this with it", j->rq->run);
 		leave(j, KILLED);
 	} else if (json_get_u64(m, "end", &status, NULL) == 0) {
+		if (WIFSIGNALED((int)status) && WTERMSIG((int)status) == SIGKILL)
+			log_print(LOG_ERROR, "ended by SIGKILL, as by the run's memory limit");
 		leave(j, WIFEXITED((int)status) ? WEXITSTATUS((int)status)
 						: 128 + WTERMSIG((int)status));
 	}

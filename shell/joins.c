@@ -27,7 +27,7 @@
 #define ARGS_MAX   4096
 #define DOOR       UINT64_MAX /* the listening socket, in epoll's data */
 #define TIMER      (UINT64_MAX - 1)
-#define KILLED_MS  200 /* the end of the sandbox kills all, and is known right after */
+#define KILLED_S   1 /* the end of the sandbox kills all, and is known right after */
 
 struct joined {
 	int sock;   /* -1: nobody listens any more */
@@ -327,7 +327,7 @@ static void follow(struct joins *js, size_t slot)
 
 static void reap(void *self)
 {
-	const struct itimerspec soon = { .it_value.tv_nsec = KILLED_MS * 1000000L };
+	const struct itimerspec soon = { .it_value.tv_sec = KILLED_S };
 	struct joins *js = self;
 
 	for (size_t i = 0; i < JOINED_MAX; i++) {

@@ -36,6 +36,7 @@
 #include "shell/joins.h"
 #include "shell/jup.h"
 #include "shell/plan_build.h"
+#include "shell/progress.h"
 #include "shell/pty.h"
 #include "shell/result.h"
 #include "shell/screen.h"
@@ -57,6 +58,7 @@ struct run {
 	struct sandbox *sb;
 	struct supervise sup;
 	struct screen screen;
+	struct progress progress;
 	struct joins *joins;
 	char *name;      /* of the workspace, owned */
 	struct jup *jup; /* NULL without --jupyter */
@@ -200,6 +202,16 @@ static void offer_joins(struct run *run)
 		joins_offer(run->joins, &run->sup.more);
 }
 
+/* A comfort: without it the run is the same. */
+static void offer_progress(struct run *run)
+{
+	if (!run->opts.progress || run->interactive || !isatty(STDERR_FILENO))
+		return;
+	run->progress.fd = STDERR_FILENO;
+	if (progress_watch(&run->progress, run->fsc, run->ws, NULL) == 0)
+		run->sup.progress = &run->progress;
+}
+
 static int launch(struct run *run, struct err *err)
 {
 	struct sandbox_plan *plan = built_plan_get(run->built);
@@ -221,6 +233,7 @@ static int launch(struct run *run, struct err *err)
 	if (run->tty)
 		pty_size(&plan->tty_rows, &plan->tty_cols);
 	memcpy(plan->stdio, inner, sizeof(inner));
+	offer_progress(run);
 	if (r == 0)
 		r = sandbox_launch(plan, &run->sb, &run->facts.exec_errno, err);
 	for (int i = 0; i < 3; i++)
@@ -513,6 +526,7 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 
 static void clean(struct run *run)
 {
+	progress_end(&run->progress);
 	joins_free(run->joins);
 	free(run->name);
 	sandbox_free(run->sb);

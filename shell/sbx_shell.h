@@ -26,6 +26,7 @@ struct sbx_shell_opts {
 	const char *join;   /* a run */
 	const char *escape; /* NULL = ~ */
 	bool raw_terminal;
+	bool progress;
 	const char *passphrase_file, *recovery_file;
 	const char *jupyter;           /* a connection file: the command is a kernel */
 	const char *jupyter_transport; /* "lo", "ipc" or NULL */

@@ -77,6 +77,10 @@ static const struct opt sbx_shell_rows[] = {
 	{ "raw-terminal", 0, OPT_FLAG, AT(raw_terminal),
 	  .help = "Let every escape sequence through to the terminal, also those that write the "
 		  "clipboard, make it answer, or rename the window." },
+	{ "progress", 0, OPT_FLAG, AT(progress),
+	  .help = "While a command runs, a line at the foot of the terminal: time left, memory, "
+		  "CPU "
+		  "time, bytes put out and written; none where stderr is no terminal." },
 	{ "quiet", 'q', OPT_FLAG, AT(quiet), .help = "No word of its own on stderr." },
 	{ "passphrase-file", 0, OPT_STRING, AT(passphrase_file), "FILE",
 	  .help = "Open the workspace with the passphrase on the first line of this file.",

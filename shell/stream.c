@@ -298,6 +298,8 @@ static void flush(struct stream *s)
 			stream_close(s);
 			return;
 		}
+		if (n > 0)
+			s->mid_line = s->buf[s->start + (size_t)n - 1] != '\n';
 		s->start += (size_t)n;
 		s->len -= (size_t)n;
 		s->cut = s->len > 0;

@@ -30,6 +30,7 @@ struct stream {
 	bool src_sock, dst_sock, dst_careful, dst_tty;
 	bool src_pipe, dst_pipe;     /* both, and nothing edits: spliced */
 	bool dst_full;               /* spliced: wait for room, not for bytes */
+	bool mid_line;               /* the last byte written did not end a line */
 	bool cut;                    /* the last write was short: what was begun comes first */
 	stream_edit edit;            /* NULL = the bytes pass as they are */
 	void *edit_arg;              /* borrowed */

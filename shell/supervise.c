@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "fs/client.h"
+#include "shell/progress.h"
 #include "shell/pty.h"
 #include "shell/screen.h"
 
@@ -24,6 +25,7 @@
 #define CPU_BURST_MS  200  /* two periods of the kernel's rate limit */
 #define TICK_MS       100
 #define INSIST_MS     1000
+#define PROGRESS_MS   1000
 #define NEVER         UINT64_MAX
 
 /* What the loop remembers between turns. All times in ms of the monotonic clock. */
@@ -31,10 +33,11 @@ struct loop {
 	struct supervise *s;
 	struct run_facts *f;
 	uint64_t start;
-	uint64_t grace_end;    /* TERM was sent; NEVER = not */
-	uint64_t next_usage;   /* NEVER = nothing to look at */
-	uint64_t next_side;    /* NEVER = no side, or it waits for its descriptor only */
-	uint64_t insist_first; /* of three SIGINT within a second */
+	uint64_t grace_end;     /* TERM was sent; NEVER = not */
+	uint64_t next_usage;    /* NEVER = nothing to look at */
+	uint64_t next_side;     /* NEVER = no side, or it waits for its descriptor only */
+	uint64_t next_progress; /* NEVER = no line is shown */
+	uint64_t insist_first;  /* of three SIGINT within a second */
 	unsigned insists;
 	bool killed;
 	int hung; /* sandbox_kill() failed for good */
@@ -223,6 +226,8 @@ static bool insists(struct loop *l)
 /* The terminal is another's for a while. */
 static void suspend(const struct loop *l)
 {
+	if (l->s->progress)
+		progress_hide(l->s->progress);
 	pty_suspend();
 	if (l->s->master >= 0)
 		pty_redraw(l->s->master);
@@ -370,11 +375,48 @@ static void keep_side(struct loop *l)
 		end_run(l, cause, 0);
 }
 
+/* Not amid a line of the command's, nor on a screen that it has taken for itself. */
+static bool foot_is_free(const struct supervise *s)
+{
+	const struct stream *outs[] = { &s->out, &s->errs };
+	char text[TERM_MODES_TEXT];
+
+	for (int i = 0; i < 2; i++)
+		if (outs[i]->dst_tty && (outs[i]->len || outs[i]->mid_line))
+			return false;
+	return !pty_modes() || term_modes_undo(pty_modes(), text) == 0;
+}
+
+static void keep_progress(struct loop *l)
+{
+	const struct plan_limits *limits = l->s->limits;
+	uint64_t now = now_ms(), used;
+	struct progress_now p;
+
+	if (now < l->next_progress)
+		return;
+	l->next_progress = now + PROGRESS_MS;
+	if (!foot_is_free(l->s) || !pty_foreground(l->s->progress->fd) ||
+	    sandbox_poll(l->s->sb, &l->f->usage) < 0)
+		return;
+	used = sandbox_memory_used(l->s->sb);
+	p = (struct progress_now){
+		.elapsed_ms = now - l->start,
+		.time_ms = limits->time_ms,
+		.memory = used ? used : l->f->usage.max_memory_bytes,
+		.memory_limit = limits->memory_bytes,
+		.cpu_ms = l->f->usage.cpu_ms,
+		.passed = l->s->out.total + l->s->errs.total,
+	};
+	progress_show(l->s->progress, &p);
+}
+
 /* ms until the next deadline, -1 for none; rounded so that we never wake too early and spin. */
 static int next_wait(const struct loop *l)
 {
 	uint64_t now = now_ms(), next = MIN(MIN(l->grace_end, l->next_usage), l->next_side);
 
+	next = MIN(next, l->next_progress);
 	if (l->f->cause == CAUSE_NONE && l->grace_end == NEVER)
 		next = MIN(next, wall_end(l));
 	/* In the background the terminal is not polled: look again whether we are in front. */
@@ -389,6 +431,10 @@ static void move_streams(struct loop *l, const struct pollfd *set)
 {
 	struct supervise *s = l->s;
 
+	/* What comes now wants the line. */
+	if (s->progress && ((s->out.src_slot >= 0 && set[s->out.src_slot].revents) ||
+			    (s->errs.src_slot >= 0 && set[s->errs.src_slot].revents)))
+		progress_hide(s->progress);
 	stream_move(&s->in, set, NULL);
 	if (s->master >= 0 && s->screen)
 		obey_escape(l);
@@ -440,6 +486,7 @@ static bool turn(struct loop *l)
 		s->side->ready(s->side->self);
 	keep_deadlines(l);
 	keep_side(l);
+	keep_progress(l);
 	return false;
 }
 
@@ -493,6 +540,7 @@ int supervise_run(struct supervise *s, struct run_facts *f, struct err *err)
 		.grace_end = NEVER,
 		.next_usage = 0,
 		.next_side = s->side ? 0 : NEVER,
+		.next_progress = s->progress ? now_ms() + PROGRESS_MS : NEVER,
 	};
 
 	if (s->master >= 0) {
@@ -506,6 +554,8 @@ int supervise_run(struct supervise *s, struct run_facts *f, struct err *err)
 				       f->run_id);
 	}
 	f->wall_ms = now_ms() - l.start;
+	if (s->progress)
+		progress_hide(s->progress);
 	drain(&l);
 	if (s->screen)
 		screen_finish(s->screen);

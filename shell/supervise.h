@@ -13,6 +13,7 @@
 
 struct err;
 struct fsc;
+struct progress;
 struct screen;
 
 /* What runs beside the streams of a run: the relay of a kernel. Borrowed. */
@@ -42,6 +43,7 @@ struct supervise {
 	struct stream in, out, errs; /* owned by the caller; errs unused with a pty */
 	uint64_t budget;             /* what is left of --output */
 	struct supervise_more more;  /* more terminals; no ready() = none can come */
+	struct progress *progress;   /* the line at the foot; NULL = none */
 	struct screen *screen;       /* escape character and filter; NULL = neither */
 	/* NULL = none.  With one the run is a kernel: interrupts belong to its user, a time limit
 	 * begins with one, and TERM is the end, as front ends mean it. */

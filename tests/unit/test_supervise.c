@@ -45,6 +45,11 @@ int sandbox_signal(struct sandbox *sb, int sig)
 	return kill(-sb->pid, sig);
 }
 
+uint64_t sandbox_memory_used(const struct sandbox *sb)
+{
+	return sb->usage.max_memory_bytes;
+}
+
 int sandbox_poll(struct sandbox *sb, struct sandbox_usage *ret)
 {
 	*ret = sb->usage;

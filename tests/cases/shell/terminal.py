@@ -95,6 +95,15 @@ plain = subprocess.run(["printf", "<" + text + ">"], stdout=subprocess.PIPE, che
 if out.stdout != plain.stdout:
     sys.exit(f"failed: not byte for byte: {out.stdout!r}")
 
+# A line at the foot that goes before each line of the command's and at the end; never into a pipe.
+t = Terminal(["sbx-shell", *degraded, "--progress", "--time", "1m", "ws", "--", "sh", "-c", "head -c 3000000 /dev/zero >f; echo one; sleep 2.3; echo two"], env=env)
+t.expect(r"one\r\n\r\x1b\[2m\[0:0\d, 0:5\d left\] memory [^\r]*, CPU 0:0\d, output 5, written [\d.]+M?\x1b\[0m\x1b\[K")
+t.expect(r"\r\x1b\[Ktwo\r\n")
+t.close(0)
+quiet = subprocess.run(["sbx-shell", *degraded, "--progress", "ws", "--", "sleep", "1.2"], stdin=subprocess.DEVNULL, capture_output=True)
+if b"memory" in quiet.stdout + quiet.stderr.replace(b"memory limit", b""):
+    sys.exit(f"failed: progress without a terminal: {quiet}")
+
 # However it ends, modes of a full-screen program are undone and the settings are back.
 full = r"printf '\033[?1049h\033[?25l\033[?1002;1006h\033[?2004h\033[1;31m'; echo up; "
 
