@@ -65,11 +65,10 @@ static bool wait_fd(int fd, uint64_t ms)
  * not); everybody else keeps a descriptor to compare with, and I clones. */
 static int open_source(struct enter_source *s, struct err *err)
 {
-	autoclose int fd = open(s->path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	autoclose int fd = mnt_open_source(s->path);
 
 	if (fd < 0)
-		return err_set(err, -errno, "open '%s', which is to be shown in the sandbox",
-			       s->path);
+		return err_set(err, fd, "open '%s', which is to be shown in the sandbox", s->path);
 	if (geteuid() == 0) {
 		int mnt = mnt_clone_plain(fd, "");
 

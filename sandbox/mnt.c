@@ -107,19 +107,35 @@ int mnt_put(int mnt_fd, bool is_dir, int dir, const char *name, struct err *err)
 	return 0;
 }
 
+static int open_resolved(int at, const char *path, const struct open_how *how)
+{
+	long fd;
+
+	do
+		fd = syscall(SYS_openat2, at, path, how, sizeof(*how));
+	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	return fd < 0 ? -errno : (int)fd;
+}
+
 static int open_in(int root, const char *path, int flags, mode_t mode)
 {
-	struct open_how how = {
+	const struct open_how how = {
 		.flags = (uint64_t)(flags | O_CLOEXEC),
 		.mode = mode,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
-	long fd;
 
-	do
-		fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
-	while (fd < 0 && (errno == EINTR || errno == EAGAIN));
-	return fd < 0 ? -errno : (int)fd;
+	return open_resolved(root, path, &how);
+}
+
+int mnt_open_source(const char *path)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return open_resolved(AT_FDCWD, path, &how);
 }
 
 int mnt_open_in(int root, const char *path)

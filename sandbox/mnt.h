@@ -48,6 +48,9 @@ int mnt_target_dir(int root, const char *path, struct err *err);
 int mnt_target_file(int root, const char *path, struct err *err);
 /* O_PATH descriptor of what is there; nothing is made. -errno only. */
 int mnt_open_in(int root, const char *path);
+/* O_PATH descriptor of a place of the host whose path was resolved before: a symlink anywhere in it
+ * was put there since, and is refused. -errno only. */
+int mnt_open_source(const char *path);
 /* A whole small file, mode 0444, directly in 'dir'. */
 int mnt_write_file(int dir, const char *name, const char *text, struct err *err);
 /* A symlink, parents are made. */

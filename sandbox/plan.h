@@ -13,7 +13,7 @@
 struct err;
 
 struct plan_bind {
-	const char *source; /* host path, opened without following a symlink in the last part */
+	const char *source; /* host path without symlinks: one that is met was put there since */
 	const char *dest;   /* clean absolute path inside */
 };
 

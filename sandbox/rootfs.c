@@ -264,9 +264,9 @@ static int open_source(const struct enter_source *s, struct err *err)
 		r = fcntl(s->fd, F_DUPFD_CLOEXEC, 3);
 		return r < 0 ? err_set(err, -errno, "take over the mount of '%s'", s->dest) : r;
 	}
-	fd = open(s->path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	fd = mnt_open_source(s->path);
 	if (fd < 0)
-		return err_set(err, -errno, "open '%s' from inside its namespace", s->path);
+		return err_set(err, fd, "open '%s' from inside its namespace", s->path);
 	if (fstat(fd, &a) < 0 || fstat(s->fd, &b) < 0)
 		return err_set(err, -errno, "look at '%s'", s->path);
 	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)

@@ -153,7 +153,7 @@ static void test_uid(void)
 
 static void test_bind(void)
 {
-	char dir[] = "/tmp/sbx-bind-XXXXXX", file[64];
+	char dir[] = "/tmp/sbx-bind-XXXXXX", file[64], link[64], below[80];
 	struct plan_bind b[] = { { dir, "/home/me/models" },
 				 { file, "/opt/one.txt" },
 				 { "/nonexistent", "/opt/x" } };
@@ -178,6 +178,17 @@ static void test_bind(void)
 	run_plan(&p, &o);
 	CHECK_EQ(o.launched, -ENOENT);
 	CHECK(strstr(o.out, "/nonexistent"));
+	/* A symlink in the path, at its end or before: put there after it was resolved. */
+	snprintf(link, sizeof(link), "%s.link", dir);
+	snprintf(below, sizeof(below), "%s/f", link);
+	CHECK_EQ(symlink(dir, link), 0);
+	b[2].source = link;
+	run_plan(&p, &o);
+	CHECK_EQ(o.launched, -ELOOP);
+	b[2].source = below;
+	run_plan(&p, &o);
+	CHECK_EQ(o.launched, -ELOOP);
+	unlink(link);
 	unlink(file);
 	rmdir(dir);
 }
