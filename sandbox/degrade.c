@@ -142,14 +142,23 @@ int degrade_decide(const struct sandbox_plan *p, const struct cgroup_powers *pow
 		  "--memory none" },
 		{ l->cpu_milli && !powers->cpu, "", "the scheduler shares the CPUs out evenly",
 		  "--cpus all" },
+		/* Whoever ignores SIGCHLD has children whose time is in no sum when they are gone.
+		 */
+		{ l->cpu_time_ms && !powers->cpu_time, "",
+		  "times of processes are summed, without children that nobody waited for",
+		  "--cpu-time none" },
 	};
+	char time[24];
 
+	format_duration(l->cpu_time_ms, time);
 	format_size(l->memory_bytes, size);
 	snprintf(lacks[0].what, sizeof(lacks[0].what), "the memory limit of %s cannot be enforced",
 		 size);
 	snprintf(lacks[2].what, sizeof(lacks[2].what),
 		 "the limit of %llu.%03llu CPUs cannot be enforced",
 		 (unsigned long long)l->cpu_milli / 1000, (unsigned long long)l->cpu_milli % 1000);
+	snprintf(lacks[3].what, sizeof(lacks[3].what),
+		 "the CPU time limit of %s cannot be enforced", time);
 	/* These are not optional: where one fails, so does the launch. */
 	ret->user_namespace = ret->seccomp = ret->no_new_privs = true;
 	snprintf(ret->network, sizeof(ret->network), "none");

@@ -161,6 +161,7 @@ static int prepare_limits(struct sandbox *sb, const struct sandbox_plan *p, stru
 	if (r == 0)
 		r = degrade_decide(p, powers, &sb->isolation, err);
 	sb->usage.memory_is_polled = !powers->memory;
+	sb->usage.cpu_is_polled = !powers->cpu_time;
 	return r;
 }
 

@@ -27,6 +27,7 @@ struct sandbox_usage {
 	uint64_t max_memory_bytes;
 	uint64_t oom_kills; /* since the launch */
 	uint64_t pids_max_hits;
+	bool cpu_is_polled;    /* no cgroup: sums over what lives and what was waited for */
 	bool memory_is_polled; /* no cgroup: sums of RSS seen by sandbox_poll() */
 };
 

@@ -341,6 +341,9 @@ static void look_at_usage(struct loop *l)
 	l->next_usage = memory || u->memory_is_polled ? now + TICK_MS : NEVER;
 	if (limits->cpu_time_ms)
 		l->next_usage = MIN(l->next_usage, now + cpu_wait(limits, u->cpu_ms));
+	/* What ends between two looks may be missed. */
+	if (limits->cpu_time_ms && u->cpu_is_polled)
+		l->next_usage = MIN(l->next_usage, now + TICK_MS);
 }
 
 static uint64_t wall_end(const struct loop *l)

@@ -11,7 +11,7 @@ ROUNDS = int(os.environ.get("COUNT", 100 if os.environ["MODE"] == "root" else 60
 seed = int(os.environ.get("SEED", time.time()))
 print("seed", seed)
 rng = random.Random(seed)
-degraded = [] if os.environ["MODE"] == "root" and os.environ["SBX_CGROUP"] else ["--allow-degraded"]
+degraded = [] if os.environ["SBX_LIMITS"] == "yes" else ["--allow-degraded"]
 subprocess.run(["sbxctl", "init", "ws", "--cipher", "xchacha20"], check=True, stdout=subprocess.DEVNULL)
 ours = os.path.basename(os.path.dirname(os.environ["SBX_BUILD"]))
 word = f"sbx-life-{os.getpid()}"

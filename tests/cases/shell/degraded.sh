@@ -12,6 +12,9 @@ run_result r.json --memory 100M ws -- true 2>err
 expect_field r.json verdict ok
 expect_match "$(field r.json degraded)" 'memory' "degraded"
 expect_field r.json isolation.cgroup none
+expect_refusal 125 "CPU time --cpu-time none --allow-degraded" sbx-shell --memory none --cpu-time 5s ws -- true
+run_result r.json --memory none --cpu-time 5s ws -- true 2>err
+expect_match "$(field r.json degraded)" 'CPU time limit of 5 s' "degraded"
 # What asks for no such limit is not degraded.
 expect_code 0 sbx-shell --memory none --result r2.json ws -- true
 expect_field r2.json degraded '[]'

@@ -5,7 +5,7 @@
 # sanitize: yes
 import json, os, subprocess, sys, time
 
-DEGRADED = [] if os.environ["MODE"] == "root" and os.environ["SBX_CGROUP"] else ["--allow-degraded"]
+DEGRADED = [] if os.environ["SBX_LIMITS"] == "yes" else ["--allow-degraded"]
 TRIES = """
 import ctypes, errno, os, platform, socket, threading
 libc = ctypes.CDLL(None, use_errno=True)

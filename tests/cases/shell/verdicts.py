@@ -8,7 +8,7 @@ import copy, glob, json, os, platform, signal, subprocess, sys, time
 
 import schema
 
-ENFORCED = os.environ["MODE"] == "root" and os.environ["SBX_CGROUP"]
+ENFORCED = os.environ["SBX_LIMITS"] == "yes"
 DEGRADED = [] if ENFORCED else ["--allow-degraded"]
 SCHEMA = json.load(open(os.environ["SBX_SRC"] + "/doc/result.schema.json"))
 seen = {}
