@@ -305,7 +305,7 @@ static int leaf_read(struct data_file *f, uint64_t k, uint8_t *buf)
 		f->d, f->pin, f->record, SAID_BYTES,
 		"does not hold what was pinned, from byte %llu on: reading it there gives an "
 		"I/O error",
-		(unsigned long long)(k * PIN_LEAF));
+		k * 1ull * PIN_LEAF);
 }
 
 static int part_read(struct data_file *f, uint64_t k, size_t from, size_t len, uint8_t *buf)
