@@ -58,9 +58,15 @@ static void collect(struct scope_facts *f)
 
 void scope_enter(char *const argv[])
 {
+	/* A description, or the journal would keep the whole command line, secrets and all. */
 	static const char *const head[] = {
-		"systemd-run", "--user",    "--scope",
-		"--quiet",     "--collect", "--property=Delegate=yes",
+		"systemd-run",
+		"--user",
+		"--scope",
+		"--quiet",
+		"--collect",
+		"--property=Delegate=yes",
+		"--description=sbx sandbox",
 		"--",
 	};
 	const char **args;

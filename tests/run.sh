@@ -47,7 +47,7 @@ while [ $# -gt 0 ]; do
 done
 
 # What takes long to make and is the same in every run on this machine.
-cache=$build/cache
+cache=$(realpath -m "$build")/cache
 
 if [ "$list" = yes ]; then
 	list_all

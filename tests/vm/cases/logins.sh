@@ -12,7 +12,7 @@ PATH=$SBX_BUILD/shell:\$PATH
 export LC_ALL=C.UTF-8
 [ -d ws ] || sbxctl init ws --cipher xchacha20 >/dev/null
 rm -f r.json code
-sbx-shell --quiet --memory 64M --result r.json ws -- true </dev/null >out 2>err
+sbx-shell --quiet --memory 64M --result r.json ws -- true not-for-journals </dev/null >out 2>err
 code=\$?
 sbx-shell --memory 64M ws -- true </dev/null 2>err
 echo \$code >code.tmp
@@ -88,3 +88,7 @@ systemd-run --quiet --wait --collect --uid=$user -p Delegate=yes "$home/one"
 in_force "a delegated service of the system"
 nobody
 expect_eq "$(systemctl --failed --no-legend --plain | grep -c 'run-\|sbx')" 0 "units that failed"
+# What a command's arguments are is nobody's business.
+journalctl -q -b >journal
+grep -q 'sbx sandbox' journal || fail "control: the journal does not know the scopes"
+! grep not-for-journals journal || fail "the journal keeps arguments"
