@@ -374,7 +374,8 @@ int control_dataset_verify(struct work *w, struct answer *a, struct err *err)
 {
 	json_t *rows = json_object_get(volume_settings(w->d->vol), "datasets");
 	json_t *row = json_array_get(rows, dataset_find(rows, w->req->name)), *findings;
-	autofree char *what = row ? json_canonical(row) : NULL;
+	const char *table = json_string_value(json_at(row, "pin.table"));
+	autofree char *what = str_printf("verify %s %s", w->req->name, table ? table : "");
 	int r;
 
 	if (!row)

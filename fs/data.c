@@ -544,7 +544,7 @@ int data_getattr(struct data *d, uint64_t nodeid, struct stat *ret)
 		node_told(n, ret);
 		pin_show(&at, ret);
 	} else {
-		r = raw_stat(d, s.dirfd, s.name, &raw);
+		r = pin_gone(d, &at, raw_stat(d, s.dirfd, s.name, &raw));
 		if (r == 0)
 			r = data_same_inode(n, &raw);
 		if (r == 0)
@@ -576,7 +576,7 @@ int data_readlink(struct data *d, uint64_t nodeid, char *buf, size_t size)
 	if (r < 0)
 		return r;
 	len = readlinkat(s.dirfd, s.name, buf, size);
-	r = len < 0 ? -errno : (size_t)len >= size ? -ENAMETOOLONG : 0;
+	r = len < 0 ? pin_gone(d, &at, -errno) : (size_t)len >= size ? -ENAMETOOLONG : 0;
 	if (r == 0) {
 		buf[len] = '\0';
 		r = pin_check_target(d, &at, buf);

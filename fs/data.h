@@ -94,6 +94,8 @@ int data_opendir(struct data *d, uint64_t nodeid, struct data_dir **ret);
 void data_closedir(struct data_dir *dir);
 void data_seekdir(struct data_dir *dir, uint64_t off);
 bool data_readdir(struct data_dir *dir, struct data_dirent *ret); /* false at the end */
+/* Why it ended: 0, or what it cannot go on for. */
+int data_dir_error(const struct data_dir *dir);
 /* Its names will never change. */
 bool data_dir_is_fixed(const struct data_dir *dir);
 /* Of what data_readdir() showed last; counts a lookup. */

@@ -31,7 +31,8 @@ struct data_dir {
 	char **made_up; /* names of a made-up one */
 	size_t nmade_up;
 	struct pin_place pin; /* pinned: its names are these */
-	struct arch *arch;    /* of an archive, referenced */
+	int error;
+	struct arch *arch; /* of an archive, referenced */
 	uint32_t inode, shown;
 	uint64_t off;   /* of the next entry */
 	char name[256]; /* shown last */
@@ -177,9 +178,13 @@ static bool next_pinned(struct data_dir *dir, struct data_dirent *ret)
 		if (dir->off - 2 >= top->count)
 			return false;
 		i = top->first + (uint32_t)(dir->off - 2);
-		if (pin_record(dir->pin.pin, i, &rec) < 0 ||
-		    pin_name(dir->pin.pin, &rec, dir->name) < 0)
+		dir->error = pin_record(dir->pin.pin, i, &rec);
+		if (dir->error == 0)
+			dir->error = pin_name(dir->pin.pin, &rec, dir->name);
+		if (dir->error < 0) {
+			dir->error = pin_broken(dir->d, dir->pin.pin, dir->error);
 			return false;
+		}
 	}
 	dir->off++;
 	*ret = (struct data_dirent){
@@ -254,6 +259,11 @@ bool data_readdir(struct data_dir *dir, struct data_dirent *ret)
 		.next_off = dir->off,
 	};
 	return true;
+}
+
+int data_dir_error(const struct data_dir *dir)
+{
+	return dir->error;
 }
 
 bool data_dir_is_fixed(const struct data_dir *dir)

@@ -59,8 +59,7 @@ static int host_open(struct data *d, uint64_t nodeid, struct data_file *f, bool 
 	fd = openat(s.dirfd, s.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	r = fd < 0 ? -errno : fstat(fd, &st) < 0 ? -errno : data_same_inode(n, &st);
 	spot_put(&s);
-	if (r == 0)
-		r = pin_check_stat(d, &at, &st);
+	r = r == 0 ? pin_check_stat(d, &at, &st) : pin_gone(d, &at, r);
 	if (r < 0)
 		return r == -ELOOP || r == -ENXIO ? -ESTALE : r;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* doubles the host's readahead */

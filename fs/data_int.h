@@ -25,6 +25,7 @@ struct data {
 	struct source *sources;
 	size_t nsources;
 	atomic_bool has_parts;       /* some of them are not shown whole */
+	atomic_bool has_pins;        /* some of them are pinned */
 	dev_t devices[DATA_DEVICES]; /* seen so far: inode numbers of different ones must differ */
 	size_t ndevices;
 	dev_t own[2];
@@ -116,6 +117,8 @@ int pin_of_name(struct data *d, const struct pin_place *dir, const char *name, i
 		const struct stat *raw, struct pin_place *ret);
 /* Is that what was pinned? 0 or -EIO; true without a pin. */
 int pin_check_stat(struct data *d, const struct pin_place *p, const struct stat *raw);
+/* What the host says of it, 'r', when it is a pinned name that is not there. */
+int pin_gone(struct data *d, const struct pin_place *p, int r);
 int pin_check_target(struct data *d, const struct pin_place *p, const char *target);
 /* What is shown of it. */
 void pin_show(const struct pin_place *p, struct stat *st);

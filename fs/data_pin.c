@@ -92,6 +92,8 @@ int pin_of_node(struct data *d, struct node *n, struct pin_place *ret)
 	*ret = (struct pin_place){ 0 };
 	if (n == d->tree->root)
 		return 0;
+	if (!atomic_load(&d->has_pins)) /* mostly: every request comes by here */
+		return n->told && n->told->pin ? -ESTALE : 0;
 	pthread_mutex_lock(&d->tree->lock);
 	while (up->aliases && up->aliases->parent != d->tree->root)
 		up = up->aliases->parent;
@@ -163,6 +165,13 @@ int pin_check_stat(struct data *d, const struct pin_place *p, const struct stat 
 		return pin_say(d, p->pin, p->i, SAID_SIZE, "has %llu bytes, %llu were pinned",
 			       (unsigned long long)raw->st_size, (unsigned long long)want->size);
 	return 0;
+}
+
+int pin_gone(struct data *d, const struct pin_place *p, int r)
+{
+	return p->pin && r == -ENOENT
+		       ? pin_say(d, p->pin, p->i, SAID_GONE, "is gone, but was pinned")
+		       : r;
 }
 
 int pin_check_target(struct data *d, const struct pin_place *p, const char *target)

@@ -47,7 +47,7 @@ void data_sources_free(struct source *s, size_t n)
 int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 {
 	struct source *list = calloc(n + 1, sizeof(*list)), *old;
-	bool parts = false;
+	bool parts = false, pins = false;
 	size_t nold;
 
 	for (size_t i = 0; list && i < n; i++) {
@@ -65,6 +65,7 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 			return -ENOMEM;
 		}
 		parts |= *list[i].include || *list[i].exclude;
+		pins |= list[i].pinned;
 		list[i].base = strrchr(list[i].path, '/') ? strrchr(list[i].path, '/') + 1 : "";
 	}
 	if (!list)
@@ -75,6 +76,7 @@ int data_set_sources(struct data *d, const struct data_source *s, size_t n)
 	d->sources = list;
 	d->nsources = n;
 	atomic_store(&d->has_parts, parts);
+	atomic_store(&d->has_pins, pins);
 	pthread_mutex_unlock(&d->tree->lock);
 	data_sources_free(old, nold);
 	return 0;

@@ -289,7 +289,10 @@ static void list(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *
 			break; /* comes again: the kernel asks from its own last offset */
 		used += n;
 	}
-	fuse_reply_buf(req, buf, used);
+	if (used == 0 && data_dir_error(dir) < 0)
+		reply_code(req, data_dir_error(dir));
+	else
+		fuse_reply_buf(req, buf, used);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
