@@ -92,9 +92,8 @@ const struct seccomp_row seccomp_refused[] = {
 	{ "mount umount umount2 pivot_root chroot fsopen fsconfig fsmount fspick open_tree "
 	  "open_tree_attr move_mount mount_setattr swapon swapoff",
 	  "the view of files is ours to make" },
-	{ "unshare setns clone3",
-	  "nested namespaces widen the kernel's surface; clone3 hides its flags from filters and "
-	  "gets ENOSYS, so that libc falls back to clone" },
+	{ "unshare setns", "nested namespaces widen the kernel's surface" },
+	{ "clone3", "hides its flags from filters; after ENOSYS libc calls clone instead" },
 	{ "bpf perf_event_open userfaultfd lookup_dcookie",
 	  "kernel machinery that most local exploits began with" },
 	{ "io_uring_setup io_uring_enter io_uring_register",

@@ -314,6 +314,10 @@ static void count_refusals(struct run *run)
 
 	f->quota_bytes = quota_number(run->session, "quota.limit_bytes");
 	f->quota_files = quota_number(run->session, "quota.limit_files");
+	if (!f->quota_bytes && !f->quota_files) {
+		f->have_quota = true;
+		return;
+	}
 	if (f->daemon_ended || f->cause == CAUSE_FS_LOST ||
 	    fsc_call_within(run->fsc, json_pack("{s:s}", "op", "quota"), QUOTA_WAIT_MS, &reply,
 			    NULL) < 0 ||
