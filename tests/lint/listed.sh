@@ -21,7 +21,7 @@ for f in escape/*.c; do
 	grep -rqsF "$n" cases || complain "tests/$f is run by no case"
 done
 for f in $(find cases -name '*.sh' -o -name '*.py'); do
-	sed -n '1,15s/^# run: *//p' "$f" | grep -Eq '^(root|user|root user|root user degraded)$' ||
+	sed -n '1,15s/^# run: *//p' "$f" | grep -Eq '^(root|user|root user|root user degraded|root degraded)$' ||
 		complain "tests/$f does not say '# run: root user' (or one of them)"
 done
 exit $bad
