@@ -83,6 +83,15 @@ int fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off)
 	return 0;
 }
 
+bool fd_is_mount(int dirfd, const char *name)
+{
+	const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+	struct statx sx;
+
+	return statx(dirfd, name, flags, STATX_TYPE, &sx) == 0 &&
+	       sx.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 int fd_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {

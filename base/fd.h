@@ -18,6 +18,8 @@ ssize_t fd_pread_full(int fd, void *buf, size_t len, uint64_t off);
 int fd_write_full(int fd, const void *buf, size_t len);
 int fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
 
+/* Is something mounted on this name? (Linux 5.8; false where it cannot be seen.) */
+bool fd_is_mount(int dirfd, const char *name);
 /* openat2(2) with RESOLVE_BENEATH | NO_SYMLINKS | NO_MAGICLINKS below 'dirfd'. Returns an fd. */
 int fd_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
 

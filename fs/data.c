@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "fs/arch.h"
 #include "fs/data_arch.h"
 #include "fs/data_int.h"
@@ -106,6 +107,16 @@ int data_source_open(const char *path, int flags)
 	long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : (int)fd;
+}
+
+/* -ESTALE: the host has mounted something there. */
+int data_open_below(int dirfd, const char *name, int flags)
+{
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
+				.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS };
+	long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+	return fd >= 0 ? (int)fd : errno == EXDEV ? -ESTALE : -errno;
 }
 
 bool data_reachable(const struct data_source *s)
@@ -272,8 +283,7 @@ static int dir_open(struct data *d, struct node *n, enum data_kind *ret_kind, in
 	} else if (pfd < 0) {
 		return pfd;
 	} else {
-		fd = openat(pfd, name, PATH_FLAGS | O_DIRECTORY);
-		fd = fd < 0 ? -errno : fd;
+		fd = data_open_below(pfd, name, PATH_FLAGS | O_DIRECTORY);
 		close(pfd);
 	}
 	if (fd < 0)
@@ -486,7 +496,7 @@ int data_lookup(struct data *d, uint64_t parent, const char *name, struct data_e
 	} else {
 		fd = dirfd;
 		sub = name;
-		r = raw_stat(d, fd, name, &raw);
+		r = fd_is_mount(fd, name) ? -ENOENT : raw_stat(d, fd, name, &raw);
 		if (r == 0)
 			r = part_check(d, dir, name, S_ISDIR(raw.st_mode));
 	}

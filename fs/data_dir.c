@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "fs/arch.h"
 #include "fs/data_arch.h"
 #include "fs/data_int.h"
@@ -216,12 +217,18 @@ static const struct linux_dirent64 *next_raw(struct data_dir *dir)
 	return e;
 }
 
-/* Is the entry, whose name is in dir->name, left out of the part that is shown? */
+/* Is the entry, whose name is in dir->name, left out of what is shown? */
 static bool left_out(struct data_dir *dir, unsigned char type)
 {
 	struct stat st;
 
-	if (!dir->part || strcmp(dir->name, ".") == 0 || strcmp(dir->name, "..") == 0)
+	if (strcmp(dir->name, ".") == 0 || strcmp(dir->name, "..") == 0)
+		return false;
+	/* On a file there is hardly ever a mount, and it would cost every name: the lookup says it.
+	 */
+	if (type == DT_DIR && fd_is_mount(dir->fd, dir->name))
+		return true;
+	if (!dir->part)
 		return false;
 	if (type == DT_UNKNOWN && raw_stat(dir->d, dir->fd, dir->name, &st) == 0)
 		type = (unsigned char)IFTODT(st.st_mode);
@@ -283,7 +290,7 @@ int data_dir_entry(struct data_dir *dir, struct data_entry *ret)
 	}
 	if (dir->fd < 0 || dir->pin.pin)
 		return data_lookup(dir->d, dir->n->nodeid, dir->name, ret);
-	r = raw_stat(dir->d, dir->fd, dir->name, &raw);
+	r = fd_is_mount(dir->fd, dir->name) ? -ENOENT : raw_stat(dir->d, dir->fd, dir->name, &raw);
 	if (r == 0)
 		r = data_adopt(dir->d, dir->n, dir->name, &raw, 0, &n);
 	if (r < 0)

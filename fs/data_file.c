@@ -38,6 +38,8 @@ static bool note_content(struct node *n, const struct stat *st)
 	return same;
 }
 
+#define FILE_FLAGS (O_RDONLY | O_NONBLOCK | O_NOCTTY)
+
 static int host_open(struct data *d, uint64_t nodeid, struct data_file *f, bool *ret_keep)
 {
 	autoplace struct pin_place at = { 0 };
@@ -56,8 +58,13 @@ static int host_open(struct data *d, uint64_t nodeid, struct data_file *f, bool 
 	r = spot_get(d, n, &s);
 	if (r < 0)
 		return r;
-	fd = openat(s.dirfd, s.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	r = fd < 0 ? -errno : fstat(fd, &st) < 0 ? -errno : data_same_inode(n, &st);
+	if (s.kind == DATA_FILE) { /* the source itself may be mounted */
+		fd = openat(s.dirfd, s.name, FILE_FLAGS | O_NOFOLLOW | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	} else {
+		fd = data_open_below(s.dirfd, s.name, FILE_FLAGS);
+	}
+	r = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : data_same_inode(n, &st);
 	spot_put(&s);
 	r = r == 0 ? pin_check_stat(d, &at, &st) : pin_gone(d, &at, r);
 	if (r < 0)

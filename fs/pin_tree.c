@@ -245,7 +245,8 @@ static int level_add(struct level *l, const char *name)
 	if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
 		return errno == ENOENT ? 0 : -errno; /* gone meanwhile: it was not there */
 	if ((l->w->own[0] && st.st_dev == l->w->own[0]) ||
-	    (l->w->own[1] && st.st_dev == l->w->own[1]) || !is_shown(l, name, S_ISDIR(st.st_mode)))
+	    (l->w->own[1] && st.st_dev == l->w->own[1]) || fd_is_mount(l->fd, name) ||
+	    !is_shown(l, name, S_ISDIR(st.st_mode)))
 		return 0;
 	fill(&f.rec, &st, l->dir);
 	f.stamp = pin_stamp(&st);

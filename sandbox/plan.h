@@ -17,6 +17,16 @@ struct plan_bind {
 	const char *dest;   /* clean absolute path inside */
 };
 
+/* A dataset that is a whole directory, which an ordinary user's kernel may read without asking the
+ * daemon: /datasets/NAME becomes a read-only overlay of SOURCE alone, at the speed of the source.
+ * Not a bind: through an overlay no socket of the host can be connected to, no fifo reaches the
+ * host, and what is mounted below SOURCE does not show.  Where the kernel refuses it, the daemon's
+ * view of the same dataset stays in place. */
+struct plan_direct {
+	const char *name;   /* one part of a path */
+	const char *source; /* absolute, without symlinks */
+};
+
 struct plan_limits {
 	uint64_t time_ms;  /* wall clock */
 	uint64_t grace_ms; /* between TERM and the end; 0 = at once */
@@ -63,6 +73,8 @@ struct sandbox_plan {
 	const char *cwd;               /* inside */
 	const struct plan_bind *binds; /* --ro */
 	size_t nbinds;
+	const struct plan_direct *directs;
+	size_t ndirects;
 	char *const *argv; /* NULL-terminated, argv[0] looked up in the inner PATH */
 	char *const *envp; /* NULL-terminated, complete */
 	struct plan_limits limits;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -327,6 +328,54 @@ static int put_kept_home(int root, struct err *err)
 	return mnt_move(mnt, target, "/home/sbx", err);
 }
 
+static int open_direct(const char *source)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_NO_SYMLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, source, &how, sizeof(how));
+}
+
+/* The two layers that an overlay without an upper one must have; 'empty' stays it, for the root
+ * becomes read-only.  Their paths go through /proc: a name could hold a ':' and would show inside.
+ */
+static int put_direct(int datasets, const struct plan_direct *d, int empty, struct err *err)
+{
+	autoclose int source = open_direct(d->source);
+	autoclose int mnt = -1, target = -1;
+	char layers[80];
+	const char *opts[] = { "lowerdir", layers, NULL };
+
+	if (source < 0)
+		return 0; /* the daemon says what is wrong with it */
+	snprintf(layers, sizeof(layers), "/proc/self/fd/%d:/proc/self/fd/%d", source, empty);
+	mnt = mnt_new("overlay", opts, RO, NULL);
+	if (mnt < 0)
+		return 0; /* the daemon's view stays */
+	target = mnt_open_in(datasets, d->name);
+	if (target < 0)
+		return 0; /* removed from the workspace meanwhile */
+	return mnt_move(mnt, target, d->name, err);
+}
+
+static int put_directs(int root, const struct sandbox_plan *p, struct err *err)
+{
+	autoclose int datasets = -1, empty = -1;
+	int r = 0;
+
+	if (p->ndirects == 0)
+		return 0;
+	datasets = mnt_open_in(root, "/datasets");
+	empty = openat(root, "var/empty", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (datasets < 0 || empty < 0)
+		return err_set(err, datasets < 0 ? datasets : -errno, "open the datasets");
+	for (size_t i = 0; i < p->ndirects && r == 0; i++)
+		r = put_direct(datasets, &p->directs[i], empty, err);
+	return r;
+}
+
 static int put_places(int root, const struct enter *e, int tmpfs[ROOTFS_NTMPFS], struct err *err)
 {
 	const struct plan_limits *l = &e->plan->limits;
@@ -340,8 +389,11 @@ static int put_places(int root, const struct enter *e, int tmpfs[ROOTFS_NTMPFS],
 		r = put_tmpfs(root, "/home/sbx", l->home_bytes, "0700", 0, &tmpfs[ROOTFS_HOME],
 			      err);
 	/* In the plan's order: a later one may lie inside an earlier one. */
-	for (size_t i = 0; i < e->nsources && r == 0; i++)
+	for (size_t i = 0; i < e->nsources && r == 0; i++) {
 		r = put_source(root, &e->sources[i], err);
+		if (r == 0 && i == ENTER_DATASETS)
+			r = put_directs(root, e->plan, err);
+	}
 	if (r == 0 && e->plan->home_persist)
 		r = put_kept_home(root, err);
 	return r;
@@ -371,9 +423,9 @@ static int make_root(struct err *err)
 
 int rootfs_build(const struct enter *e, int ret_tmpfs[ROOTFS_NTMPFS], struct err *err)
 {
-	static const char *const dirs[] = { "run",     "var",     "home",     "home/sbx",
-					    "tmp",     "etc",     "proc",     "dev",
-					    "dev/pts", "dev/shm", "datasets", "workspace" };
+	static const char *const dirs[] = { "run",     "var",      "var/empty", "home", "home/sbx",
+					    "tmp",     "etc",      "proc",      "dev",  "dev/pts",
+					    "dev/shm", "datasets", "workspace" };
 	autoclose int root = -1;
 	int r = 0;
 

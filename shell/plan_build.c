@@ -19,6 +19,7 @@
 struct built_plan {
 	struct sandbox_plan plan;
 	struct plan_bind binds[OPT_LIST_MAX];
+	struct plan_direct *directs;
 	char *env[ENV_MAX + 1]; /* owned */
 	size_t nenv;
 	char *argv_own[5]; /* the shell's; argv_own[3] is owned */
@@ -35,6 +36,7 @@ void built_plan_free(struct built_plan *b)
 		free(b->env[i]);
 	for (size_t i = 0; i < b->nstrings; i++)
 		free(b->strings[i]);
+	free(b->directs);
 	free(b->rc);
 	free(b);
 }
@@ -426,6 +428,43 @@ static int build_bind(struct built_plan *b, const struct plan_request *rq, const
 	return 0;
 }
 
+/* Shown whole, nothing to verify, and nothing of our own in it, which the daemon would hide. */
+static bool is_direct(const json_t *row, const char *source, const char *workspace)
+{
+	const char *kind = json_string_value(json_object_get(row, "kind"));
+	const size_t n = strlen(source);
+
+	if (!kind || strcmp(kind, "dir") != 0 || json_object_get(row, "include") ||
+	    json_object_get(row, "exclude") || json_object_get(row, "pin"))
+		return false;
+	return n > 1 &&
+	       (strncmp(workspace, source, n) != 0 || (workspace[n] && workspace[n] != '/'));
+}
+
+/* Names and sources are the settings', which live as long as the session. */
+static int build_directs(struct built_plan *b, const struct plan_request *rq, struct err *err)
+{
+	const json_t *rows = json_object_get(rq->settings, "datasets"), *row;
+	size_t i;
+
+	if (!rq->direct || json_array_size(rows) == 0)
+		return 0;
+	b->directs = calloc(json_array_size(rows), sizeof(*b->directs));
+	if (!b->directs)
+		return err_set(err, -ENOMEM, "plan the datasets");
+	json_array_foreach (rows, i, row) {
+		struct plan_direct d = {
+			.name = json_string_value(json_object_get(row, "name")),
+			.source = json_string_value(json_object_get(row, "source")),
+		};
+
+		if (d.name && d.source && is_direct(row, d.source, rq->direct))
+			b->directs[b->plan.ndirects++] = d;
+	}
+	b->plan.directs = b->directs;
+	return 0;
+}
+
 int plan_build(const struct plan_request *rq, struct built_plan **ret, struct err *err)
 {
 	const struct sbx_shell_opts *o = rq->opts;
@@ -453,6 +492,8 @@ int plan_build(const struct plan_request *rq, struct built_plan **ret, struct er
 	for (size_t i = 0; r == 0 && i < o->ro.n; i++)
 		r = build_bind(b, rq, o->ro.v[i], &b->binds[p->nbinds++], err);
 	p->binds = b->binds;
+	if (r == 0)
+		r = build_directs(b, rq, err);
 	if (r == 0)
 		r = build_env(b, rq, err);
 	p->argv = rq->command;

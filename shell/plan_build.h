@@ -29,6 +29,9 @@ struct plan_request {
 	const json_t *settings; /* workspace.json, NULL = built-in limits */
 	const struct plan_host *host;
 	const char *workspace_name; /* last part of its path, for the prompt */
+	/* Absolute path of the workspace, when datasets may be read without its daemon: only what
+	 * an ordinary user starts.  NULL = no. */
+	const char *direct;
 	const char *run_id;
 	char **command;   /* NULL-terminated; NULL = a shell */
 	bool interactive; /* no command, and a terminal to talk to */

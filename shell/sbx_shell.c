@@ -152,6 +152,8 @@ static int make_plan(struct run *run, struct err *err)
 		.settings = json_at(run->session, "settings"),
 		.host = &host,
 		.workspace_name = base_name(real ? real : run->ws),
+		/* Root's kernel reads them by itself (FUSE passthrough). */
+		.direct = geteuid() != 0 ? real : NULL,
 		.run_id = run->facts.run_id,
 		.command = run->command,
 		.interactive = run->interactive,
