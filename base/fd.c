@@ -186,6 +186,7 @@ int fd_write_attr(int dirfd, const char *path, const char *text)
 static int replace_begin(int dirfd, const char *name, const void *buf, size_t len, mode_t mode,
 			 bool sync, struct fd_replacement *ret, struct err *err)
 {
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
 	struct fd_replacement n = { .dirfd = dirfd };
 	autoclose int fd = -1;
 	int r;
@@ -193,10 +194,13 @@ static int replace_begin(int dirfd, const char *name, const void *buf, size_t le
 	if ((size_t)snprintf(n.name, sizeof(n.name), "%s", name) >= sizeof(n.name) ||
 	    (size_t)snprintf(n.tmp, sizeof(n.tmp), ".%s.new", name) >= sizeof(n.tmp))
 		return err_set(err, -ENAMETOOLONG, "write '%s'", name);
+	fd = openat(dirfd, n.tmp, flags, mode);
 	/* A left-over of a crash is ours to replace: the directory's owner holds the lock. */
-	if (unlinkat(dirfd, n.tmp, 0) < 0 && errno != ENOENT)
-		return err_set(err, -errno, "remove '%s'", n.tmp);
-	fd = openat(dirfd, n.tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0 && errno == EEXIST) {
+		if (unlinkat(dirfd, n.tmp, 0) < 0 && errno != ENOENT)
+			return err_set(err, -errno, "remove '%s'", n.tmp);
+		fd = openat(dirfd, n.tmp, flags, mode);
+	}
 	if (fd < 0)
 		return err_set(err, -errno, "create '%s'", n.tmp);
 	n.pending = true;
