@@ -342,6 +342,29 @@ static int list_run(void *opts, int argc, char **argv)
 	return r < 0 ? ctl_fail(r, &err) : print_datasets(o, reply);
 }
 
+/* After "there is no dataset": the one that was probably meant, or what there is. */
+static int no_dataset(const struct ctl_common *o, const char *ws, const char *name, struct err *err)
+{
+	autojson json_t *reply = NULL;
+	const char *names[64], *near;
+	json_t *list, *d;
+	size_t i, n = 0;
+
+	if (ctl_ask(ws, o, json_pack("{s:s}", "op", "dataset-list"), &reply, NULL) < 0)
+		return -ENOENT;
+	list = json_object_get(reply, "datasets");
+	json_array_foreach (list, i, d)
+		if (n < ARRAY_LEN(names))
+			names[n++] = ctl_str(d, "name");
+	near = opt_nearest(name, names, n);
+	if (near)
+		return err_set(err, -ENOENT,
+			       "there is no dataset '%s'; did you mean '%s'?  Nothing was removed.",
+			       name, near);
+	return err_set(err, -ENOENT, "there is no dataset '%s'; 'sbxctl dataset list %s' has %zu.",
+		       name, ws, n);
+}
+
 static int remove_run(void *opts, int argc, char **argv)
 {
 	const struct ctl_common *o = opts;
@@ -352,6 +375,8 @@ static int remove_run(void *opts, int argc, char **argv)
 			&err);
 
 	(void)argc;
+	if (r == -ENOENT)
+		r = no_dataset(o, argv[0], argv[1], &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
 	if (o->json)

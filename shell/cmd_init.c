@@ -161,6 +161,11 @@ static int absolute_path(const char *ws, char **ret, struct err *err)
 		return 0;
 	}
 	parent = realpath(slash ? (*copy ? copy : "/") : ".", NULL);
+	if (!parent && errno == ENOENT)
+		return err_set(err, -ENOENT,
+			       "create workspace '%s': there is no directory '%s'; make it first: "
+			       "mkdir -p %s.",
+			       ws, copy, copy);
 	if (!parent)
 		return err_set(err, -errno, "create workspace '%s': its parent directory", ws);
 	*ret = str_printf("%s/%s", strcmp(parent, "/") != 0 ? parent : "", name);

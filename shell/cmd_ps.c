@@ -25,7 +25,7 @@ struct ps_opts {
 
 struct kill_opts {
 	struct ctl_common common;
-	bool now;
+	bool now, all;
 };
 
 static const struct opt ps_table[] = {
@@ -38,6 +38,8 @@ static const struct opt ps_table[] = {
 static const struct opt kill_table[] = {
 	{ "now", 0, OPT_FLAG, offsetof(struct kill_opts, now), NULL, NULL,
 	  .help = "Do not give the run its grace: end it at once." },
+	{ "all", 'a', OPT_FLAG, offsetof(struct kill_opts, all), NULL, NULL,
+	  .help = "All runs of yours that are going on, or those of one workspace." },
 	CTL_OPT_JSON,
 	CTL_OPT_END,
 };
@@ -265,25 +267,64 @@ static int end_run(const char *name, int sig, struct err *err)
 	return 0;
 }
 
+/* Those that ended meanwhile count, too. */
+static int end_all(const char *ws, int sig, json_t *ended, struct err *err)
+{
+	autojson json_t *runs = all_runs();
+	autofree char *path = NULL;
+	int first = ws ? ctl_check_workspace(ws, err) : 0;
+	json_t *v;
+	size_t i;
+
+	if (first < 0)
+		return first;
+	path = ws ? realpath(ws, NULL) : NULL;
+	if (path)
+		keep_workspace(runs, path);
+
+	json_array_foreach (runs, i, v) {
+		struct err one = { 0 };
+		int r = end_run(ctl_str(v, "run"), sig, &one);
+
+		if (r == 0 || r == -ESRCH) {
+			json_array_append(ended, json_object_get(v, "run"));
+		} else if (first == 0) {
+			first = r;
+			*err = one;
+		}
+	}
+	return first;
+}
+
 static int kill_run(void *opts, int argc, char **argv)
 {
 	const struct kill_opts *o = opts;
+	autojson json_t *ended = json_array(), *reply = NULL;
+	int r, sig = o->now ? SIGKILL : SIGTERM;
 	struct err err = { 0 };
-	int r;
+	json_t *v;
+	size_t i;
 
-	(void)argc;
-	if (!*argv[0])
+	if (!o->all && argc == 0)
+		return ctl_usage("name a run, or --all; 'sbxctl ps' lists the runs.");
+	if (argc == 1 && !*argv[0])
 		return ctl_usage("the run's id is empty; 'sbxctl ps' lists the runs.");
-	r = end_run(argv[0], o->now ? SIGKILL : SIGTERM, &err);
+	r = o->all ? end_all(argc == 1 ? argv[0] : NULL, sig, ended, &err)
+		   : end_run(argv[0], sig, &err);
 	if (r < 0)
 		return ctl_fail(r, &err);
+	if (!o->all)
+		json_array_append_new(ended, json_string(argv[0]));
 	if (o->common.json) {
-		autojson json_t *j = json_pack("{s:s}", "ended", argv[0]);
-
-		out_json(j);
-	} else {
-		printf("Ended run %s\n", argv[0]);
+		reply = o->all ? json_pack("{s:O}", "ended", ended)
+			       : json_pack("{s:s}", "ended", argv[0]);
+		out_json(reply);
+		return CTL_OK;
 	}
+	json_array_foreach (ended, i, v)
+		printf("Ended run %s\n", json_string_value(v));
+	if (json_array_size(ended) == 0)
+		puts("No runs.");
 	return CTL_OK;
 }
 
@@ -307,11 +348,11 @@ const struct opt_command cmd_ps = {
 
 const struct opt_command cmd_kill = {
 	.name = "kill",
-	.args = "RUN",
+	.args = "RUN\n--all [WS]",
 	.summary = "end a run: TERM, its grace, then everything inside is gone",
 	.description = "RUN is the id that 'sbxctl ps' prints, or enough of its beginning or end.",
 	.opts = kill_table,
-	.min_args = 1,
+	.min_args = 0,
 	.max_args = 1,
 	.run = kill_run,
 	.opts_size = sizeof(struct kill_opts),

@@ -48,6 +48,9 @@ static int unknown_key(const char *key)
 					keys[n].name);
 	}
 	near = opt_nearest(key, names, n);
+	for (size_t i = 0; i < n; i++) /* its last part alone */
+		if (!strcmp(strchr(names[i], '.') ? strchr(names[i], '.') + 1 : "", key))
+			near = names[i];
 	if (near)
 		return ctl_usage("there is no setting '%s'; did you mean '%s'?", key, near);
 	return ctl_usage("there is no setting '%s'; there are: %s.", key, list);

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "shell/ws_check.h"
 
 static const struct {
 	int code, exit;
@@ -50,21 +51,7 @@ int ctl_usage(const char *fmt, ...)
  * for a passphrase. */
 int ctl_check_workspace(const char *ws, struct err *err)
 {
-	autofree char *file = str_printf("%s/workspace.json", ws);
-	struct stat st;
-
-	if (!file)
-		return err_set(err, -ENOMEM, "open workspace '%s'", ws);
-	if (stat(ws, &st) < 0)
-		return err_set(err, -errno, "open workspace '%s'", ws);
-	if (!S_ISDIR(st.st_mode))
-		return err_set(err, -ENOTDIR, "open workspace '%s'", ws);
-	if (lstat(file, &st) < 0 && errno == ENOENT)
-		return err_set(err, -ENOENT,
-			       "'%s' is not a workspace: it has no workspace.json; 'sbxctl init' "
-			       "makes a new one.",
-			       ws);
-	return 0;
+	return ws_check(ws, err);
 }
 
 int ctl_open(const char *ws, const struct ctl_common *c, struct fsc **ret, struct err *err)

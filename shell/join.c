@@ -473,3 +473,20 @@ int join_run(const struct join_request *rq, struct err *err)
 	free(j);
 	return code;
 }
+
+/* What belongs to a run cannot be chosen by who joins it. */
+int join_check(const struct sbx_shell_opts *o, struct err *err)
+{
+	struct limit_opts limits = o->limits;
+
+	limits.output = (struct opt_u64){ 0 };
+	for (size_t i = 0; i < sizeof(limits) / sizeof(struct opt_u64); i++)
+		if (((const struct opt_u64 *)&limits)[i].set)
+			return err_set(err, -EINVAL,
+				       "--join: the limits are those of the run; leave them out.");
+	if (o->ro.n || o->home || o->uid.set || o->profile || o->result || o->jupyter)
+		return err_set(err, -EINVAL,
+			       "--join: paths, home, user, profile and result are those of the "
+			       "run; leave them out.");
+	return 0;
+}

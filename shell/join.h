@@ -18,3 +18,6 @@ struct join_request {
 
 /* Until the command, or the sandbox, has ended. Prints what went wrong; returns the exit code. */
 int join_run(const struct join_request *rq, struct err *err);
+
+/* Refuse what belongs to a run and cannot be chosen by who joins it. */
+int join_check(const struct sbx_shell_opts *o, struct err *err);

@@ -305,11 +305,16 @@ static int check_count(const struct parser *p, int n)
 		return err_set(p->err, -EINVAL, "an argument is missing; usage: %s [OPTIONS] %s.",
 			       p->who, c->args ? c->args : "");
 	if (c->max_args >= 0 && n > c->max_args)
-		return err_set(p->err, -EINVAL,
-			       "'%s' is one argument too many%s.  Try '%s --help'.",
-			       p->argv[c->max_args + 1],
-			       c->rest_after_dashes ? " (a command goes after '--')" : "", p->who);
+		return err_set(p->err, -EINVAL, "'%s' is one argument too many.  Try '%s --help'.",
+			       p->argv[c->max_args + 1], p->who);
 	return n;
+}
+
+static int forgotten_dashes(const struct parser *p, int n, const char *arg)
+{
+	return err_set(p->err, -EINVAL,
+		       "'%s' is one argument too many; a command goes after '--' (%s %s -- %s)",
+		       arg, p->who, n > 0 ? p->argv[n] : "", arg);
 }
 
 int opt_parse(const char *program, const struct opt_command *c, int argc, char **argv, void *opts,
@@ -325,6 +330,9 @@ int opt_parse(const char *program, const struct opt_command *c, int argc, char *
 		if (!strcmp(arg, "--"))
 			break;
 		if (arg[0] != '-' || !arg[1]) {
+			/* Before the options of that command are taken for ours. */
+			if (c->rest_after_dashes && n == c->max_args)
+				return forgotten_dashes(&p, n, arg);
 			argv[1 + n++] = arg;
 			continue;
 		}

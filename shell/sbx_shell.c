@@ -30,7 +30,7 @@
 #include "fs/client.h"
 #include "sandbox/launch.h"
 #include "sandbox/scope.h"
-#include "shell/banner.h"
+#include "shell/greet.h"
 #include "shell/host.h"
 #include "shell/join.h"
 #include "shell/joins.h"
@@ -41,6 +41,7 @@
 #include "shell/result.h"
 #include "shell/screen.h"
 #include "shell/supervise.h"
+#include "shell/ws_check.h"
 
 #define RECORD_WAIT_MS 1000
 #define QUOTA_WAIT_MS  200
@@ -114,7 +115,10 @@ static int open_session(struct run *run, struct err *err)
 	int fds[FD_PASS_MAX];
 	const char *kind = NULL;
 	size_t nfds = 0;
-	int r = fsc_open(&o, &run->fsc, err);
+	int r = ws_check(run->ws, err);
+
+	if (r == 0)
+		r = fsc_open(&o, &run->fsc, err);
 
 	if (r < 0)
 		return r;
@@ -254,40 +258,6 @@ static int launch(struct run *run, struct err *err)
 	return run->tty ? supervise_pty(s, sandbox_take_pty(run->sb), err) : 0;
 }
 
-/* What the daemon knows of the outputs; left out when it does not say. */
-static void ask_quota(const struct run *run, struct banner *b)
-{
-	autojson json_t *status = NULL;
-	json_t *datasets;
-
-	if (fsc_call(run->fsc, json_pack("{s:s}", "op", "status"), NULL, 0, &status, NULL, NULL,
-		     NULL) < 0)
-		return;
-	b->quota_known = json_get_u64(status, "quota.bytes", &b->used, NULL) == 0 &&
-			 json_get_u64(status, "quota.limit_bytes", &b->quota, NULL) == 0;
-	datasets = json_at(status, "datasets");
-	b->datasets = (unsigned)json_array_size(datasets);
-}
-
-static void print_banner(const struct run *run)
-{
-	const struct sandbox_plan *plan = built_plan_get(run->built);
-	autofree char *real = realpath(run->ws, NULL);
-	char text[1024], name[256], escape[4];
-	struct banner b = {
-		.name = name,
-		.limits = &plan->limits,
-		.home_kept = plan->home_persist,
-		.escape = escape,
-	};
-
-	str_printable(base_name(real ? real : run->ws), name, sizeof(name));
-	escape_name(&run->screen.escape, escape);
-	ask_quota(run, &b);
-	banner_text(&b, text, sizeof(text));
-	fputs(text, stderr);
-}
-
 static void greet(const struct run *run)
 {
 	const struct sandbox_isolation *i = &run->facts.isolation;
@@ -297,7 +267,8 @@ static void greet(const struct run *run)
 		if (run->interactive || !run->opts.result)
 			log_print(LOG_WARN, "%s", i->degraded[n]);
 	if (run->interactive && !run->opts.quiet && isatty(STDERR_FILENO))
-		print_banner(run);
+		greet_person(run->fsc, run->name ? run->name : "", built_plan_get(run->built),
+			     &run->screen.escape);
 }
 
 static uint64_t quota_number(const json_t *reply, const char *path)
@@ -329,6 +300,25 @@ static void count_refusals(struct run *run)
 	f->quota_hits = now - MIN(now, quota_number(run->session, "quota.refused"));
 }
 
+/* A program that could not be executed: what a person mostly meant. */
+static void explain_exec(const struct run *run, struct err *err)
+{
+	const char *name = run->command ? run->command[0] : "";
+	bool path = strchr(name, '/') != NULL;
+
+	if (run->facts.exec_errno == ENOENT && path && access(name, F_OK) == 0)
+		err_set(err, -ENOENT,
+			"'%s' is on this host and not in the sandbox; show it there: --ro "
+			"%s:/opt/%s "
+			"-- /opt/%s (or copy it into the workspace).",
+			name, name, base_name(name), base_name(name));
+	else if (run->facts.exec_errno == ENOENT && !path)
+		err_set(err, -ENOENT,
+			"run '%s': there is no such program in the sandbox, which has those of the "
+			"host's /usr; --ro shows more.",
+			name);
+}
+
 /* Everything up to the end of the run. A failure is a matter of setting up, except for -ECHILD. */
 static int carry_out(struct run *run, struct err *err)
 {
@@ -349,6 +339,8 @@ static int carry_out(struct run *run, struct err *err)
 		r = launch(run, err);
 	if (r < 0) {
 		run->facts.cause = r == -ECHILD && run->facts.exec_errno ? CAUSE_EXEC : CAUSE_SETUP;
+		if (run->facts.cause == CAUSE_EXEC)
+			explain_exec(run, err);
 		return r;
 	}
 	greet(run);
@@ -466,23 +458,6 @@ static void tell(struct run *run)
 		log_print(LOG_WARN, "the result is not written: %s", err.text);
 }
 
-/* What belongs to a run cannot be chosen by who joins it. */
-static int check_join(const struct sbx_shell_opts *o, struct err *err)
-{
-	struct limit_opts limits = o->limits;
-
-	limits.output = (struct opt_u64){ 0 };
-	for (size_t i = 0; i < sizeof(limits) / sizeof(struct opt_u64); i++)
-		if (((const struct opt_u64 *)&limits)[i].set)
-			return err_set(err, -EINVAL,
-				       "--join: the limits are those of the run; leave them out.");
-	if (o->ro.n || o->home || o->uid.set || o->profile || o->result || o->jupyter)
-		return err_set(err, -EINVAL,
-			       "--join: paths, home, user, profile and result are those of the "
-			       "run; leave them out.");
-	return 0;
-}
-
 static int join(struct run *run)
 {
 	struct err err = { 0 };
@@ -519,7 +494,7 @@ static int parse(struct run *run, int argc, char **argv, struct err *err)
 			       "a command must follow '--'.  Try 'sbx-shell --help'.");
 	}
 	if (run->opts.join)
-		return check_join(&run->opts, err);
+		return join_check(&run->opts, err);
 	if (!run->ws)
 		return err_set(err, -EINVAL,
 			       "an argument is missing; usage: sbx-shell [OPTIONS] WS [-- CMD].");

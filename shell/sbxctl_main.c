@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "sandbox/scope.h"
 #include "shell/sbxctl.h"
@@ -24,6 +25,40 @@ static int fill_standard_descriptors(void)
 	return 0;
 }
 
+/* Words that other programs have for what is called otherwise here. */
+static const struct {
+	const char *word, *answer;
+} hints[] = {
+	{ "create", "sbxctl init WS" },
+	{ "new", "sbxctl init WS" },
+	{ "shell", "sbx-shell WS" },
+	{ "enter", "sbx-shell WS" },
+	{ "run", "sbx-shell WS -- COMMAND" },
+	{ "exec", "sbx-shell WS -- COMMAND" },
+	{ "attach", "sbx-shell --join RUN" },
+	{ "join", "sbx-shell --join RUN" },
+	{ "list", "sbxctl status" },
+	{ "ls", "sbxctl status" },
+	{ "info", "sbxctl status WS" },
+	{ "stop", "sbxctl kill RUN" },
+	{ "add", "sbxctl dataset add WS NAME SOURCE" },
+	{ "check", "sbxctl fsck WS" },
+	{ "config", "sbxctl set WS KEY=VALUE" },
+	{ "delete", "rm -r WS, when nothing uses it ('sbxctl status')" },
+	{ "rm", "rm -r WS, when nothing uses it ('sbxctl status')" },
+};
+
+static bool hinted(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(hints); i++)
+		if (!strcmp(hints[i].word, word)) {
+			log_print(LOG_ERROR, "there is no command '%s'; that is: %s", word,
+				  hints[i].answer);
+			return true;
+		}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	int r;
@@ -37,6 +72,8 @@ int main(int argc, char **argv)
 	 * middle of an operation. */
 	signal(SIGPIPE, SIG_IGN);
 	log_setup("sbxctl", LOG_NOTE);
+	if (argc > 1 && hinted(argv[1]))
+		return CTL_USAGE;
 	r = opt_main("sbxctl", sbxctl_summary, sbxctl_commands, argc, argv);
 	if (fflush(stdout) != 0 && errno != EPIPE && r == 0) {
 		log_print(LOG_ERROR, "write the output: %s", strerror(errno));

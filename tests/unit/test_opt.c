@@ -193,7 +193,7 @@ static void test_sentences(void)
 		{ "", "an argument is missing; usage: demo [OPTIONS] WS [-- CMD [ARG..]].",
 		  -EINVAL },
 		{ "WS ls",
-		  "'ls' is one argument too many (a command goes after '--').  Try 'demo --help'.",
+		  "'ls' is one argument too many; a command goes after '--' (demo WS -- ls)",
 		  -EINVAL },
 	};
 
