@@ -14,4 +14,7 @@ for doc in README.md doc/*.md; do
 			{ echo "$doc names $name, which does not exist"; bad=1; }
 	done < <(grep -oE "(^|[ \`(])$names" "$doc" | grep -oE "$names" | sort -u)
 done
+# What the threat model says to hold names the test that shows it.
+awk -F'|' '/^## /{on=/^## What holds/} on && /^\|/ && !/^\|-/ && !/shown by/ && $(NF - 1) !~ /(tests\/|the table above)/ {
+	print "doc/threat-model.md: no test is named for:" $2; bad = 1 } /^## What holds/{seen=1} END { exit bad || !seen }' doc/threat-model.md || bad=1
 exit $bad
