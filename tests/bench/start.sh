@@ -55,10 +55,10 @@ as() { # NAME CMD..
 	local who=$1 vars
 	vars=(PATH="$PATH" HOME="$work/$1" XDG_RUNTIME_DIR="$work/$1/run")
 	shift
-	if [ "$who" = root ]; then env -i "${vars[@]}" "$@"; else setpriv --reuid "$who" --regid "$who" --init-groups env -i "${vars[@]}" "$@"; fi
+	if [ "$who" = root ]; then ${run-} env -i "${vars[@]}" "$@"; else ${run-} setpriv --reuid "$who" --regid "$who" --init-groups env -i "${vars[@]}" "$@"; fi
 }
 hold() { # NAME: keep its workspace served
-	as "$1" "$sbx" "${degraded[@]}" --time none --quiet "$work/$1/ws" -- sleep 1000 >/dev/null 2>&1 </dev/null &
+	(run='exec' && as "$1" "$sbx" "${degraded[@]}" --time none --quiet "$work/$1/ws" -- sleep 1000 >/dev/null 2>&1 </dev/null) &
 	holders+=($!)
 	for _ in $(seq 100); do
 		grep -q socket "$work/$1/ws/lock" 2>/dev/null && sleep 0.3 && return
@@ -102,7 +102,7 @@ kernel_kib() {
 growth() { # LABEL: what the daemon and the system hold
 	local d
 	d=$(daemon root)
-	sleep 2 # the kernel takes namespaces and cgroups down in the background
+	sleep 5 # the kernel takes namespaces and cgroups down in the background
 	printf '  %-8s %6d %9d %9d %8d %8d %8d %8d\n' "$1" "$(find "/proc/$d/fd" -type l | wc -l)" \
 		"$(awk '/^VmRSS/ { print $2 }' "/proc/$d/status")" "$(kernel_kib)" \
 		"$(find /sys/fs/cgroup -name 'sbx-*' -type d | wc -l)" \
