@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -139,12 +140,16 @@ static int add_folder(struct jup *j, struct sbx_shell_opts *o, struct err *err)
 	const char *home = getenv("HOME"), *named = o->notebook_dir;
 	autofree char *real = realpath(named && strcmp(named, "none") ? named : ".", NULL);
 	autofree char *real_home = home ? realpath(home, NULL) : NULL;
+	struct stat st;
 
 	if (named && !strcmp(named, "none"))
 		return 0;
 	if (!real && named)
 		return err_set(err, -errno, "--notebook-dir: '%s'", named);
 	j->hidden = real ? jup_folder_refuse(real, real_home) : "it cannot be reached";
+	/* Inside nobody is root. */
+	if (!j->hidden && geteuid() == 0 && stat(real, &st) == 0 && (st.st_mode & 05) != 05)
+		j->hidden = "only its owner may read it";
 	if (named && j->hidden && !strcmp(real, "/"))
 		return err_set(err, -EINVAL,
 			       "--notebook-dir: '/' holds all files; name the "

@@ -175,6 +175,19 @@ static int pump_down(struct jup_relay *r, struct pair *p, bool readable)
 	return e == 0 ? give(&p->down, p->client.fd) : e;
 }
 
+/* Nobody listened after all: a connection that does not wait says so when it is used.  Nothing has
+ * passed through it; knock again. */
+static int not_yet(struct pair *p, int bad)
+{
+	if (bad != -ECONNREFUSED || p->kernel.fd < 0)
+		return bad;
+	close(p->kernel.fd);
+	p->kernel.fd = -1;
+	p->kernel.events = 0;
+	p->knock_at = now_ms() + KNOCK_MS;
+	return 0;
+}
+
 static void on_pair(struct jup_relay *r, const struct end *e, uint32_t events)
 {
 	struct pair *p = e->pair;
@@ -186,6 +199,7 @@ static void on_pair(struct jup_relay *r, const struct end *e, uint32_t events)
 	bad = pump_up(r, p, e->kind == END_CLIENT && readable);
 	if (bad == 0 && p->kernel.fd >= 0)
 		bad = pump_down(r, p, e->kind == END_KERNEL && readable);
+	bad = not_yet(p, bad);
 	/* A client that only looked whether somebody listens. */
 	if (p->kernel.fd < 0 && p->up.eof && p->up.len == 0)
 		bad = -ECONNRESET;
@@ -295,9 +309,8 @@ static void on_answer(struct jup_relay *r, int result, int fd)
 		return;
 	set_nodelay(fd);
 	p->kernel.fd = fd;
-	if (give(&p->up, fd) < 0)
-		p->dead = true;
-	else
+	p->dead = not_yet(p, give(&p->up, fd)) < 0;
+	if (!p->dead)
 		watch_pair(r, p);
 }
 

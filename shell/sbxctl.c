@@ -24,6 +24,7 @@ const struct opt_command *const sbxctl_commands[] = {
 	&cmd_kernel_install,
 	&cmd_kernel_list,
 	&cmd_kernel_remove,
+	&cmd_kernel_test,
 	&cmd_fsck,
 	&cmd_doctor,
 	NULL,

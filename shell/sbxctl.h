@@ -33,7 +33,8 @@ extern const struct opt_command cmd_init, cmd_dataset_add, cmd_dataset_list, cmd
 	cmd_dataset_verify, cmd_mount, cmd_umount, cmd_status, cmd_ps, cmd_kill, cmd_set, cmd_show,
 	cmd_key_show, cmd_key_list, cmd_key_add, cmd_key_remove, cmd_key_recovery, cmd_fsck,
 	cmd_doctor;
-extern const struct opt_command cmd_kernel_install, cmd_kernel_list, cmd_kernel_remove;
+extern const struct opt_command cmd_kernel_install, cmd_kernel_list, cmd_kernel_remove,
+	cmd_kernel_test;
 
 /* The options that most verbs have; first member of their option struct. */
 struct ctl_common {
