@@ -76,7 +76,8 @@ void spot_put(struct spot *s);
 int spot_dir(struct data *d, struct node *n, enum data_kind *ret_kind, int *ret_fd);
 
 /* Raw attributes below a directory, own mounts left out. */
-/* What the host mounted below a dataset is no part of it: left out of lookups, listings and pins. */
+/* What the host mounted below a dataset is no part of it: left out of lookups, listings and pins.
+ */
 int data_open_below(int dirfd, const char *name, int flags);
 int raw_stat(struct data *d, int dirfd, const char *name, struct stat *ret);
 /* What is shown. */

@@ -64,7 +64,7 @@ static int cover(int root, int at, const char *path, const char *name, const cha
 		 struct err *err)
 {
 	autoclose int dir = mnt_target_dir(root, FOLDER, err);
-	autoclose int target = mnt_open_in(at, path), file = -1, mnt = -1;
+	autoclose int target = mnt_open_in(at, path), mnt = -1;
 	int r;
 
 	/* Not every architecture has all of them. */

@@ -16,7 +16,7 @@ int escape_init(struct escape *e, const char *text, struct err *err)
 	if (!strcmp(text, "none"))
 		e->key = ESCAPE_NONE;
 	else if (text[0] > ' ' && text[0] < 0x7f && !text[1])
-		e->key = text[0];
+		e->key = (unsigned char)text[0];
 	else if (text[0] == '^' && text[1] >= '@' && text[1] < 0x7f && !text[2])
 		e->key = CTRL(text[1]);
 	else

@@ -138,7 +138,7 @@ static int add_env(struct jup *j, struct sbx_shell_opts *o, struct err *err)
 static int add_folder(struct jup *j, struct sbx_shell_opts *o, struct err *err)
 {
 	const char *home = getenv("HOME"), *named = o->notebook_dir;
-	autofree char *real = realpath(named && strcmp(named, "none") ? named : ".", NULL);
+	autofree char *real = realpath(named && strcmp(named, "none") != 0 ? named : ".", NULL);
 	autofree char *real_home = home ? realpath(home, NULL) : NULL;
 	struct stat st;
 

@@ -5,19 +5,19 @@
 new_ws ws
 # No systemd to ask: as in most containers.
 hide='mount -t tmpfs tmpfs /run/systemd; mount -t tmpfs tmpfs /run/dbus'
-cat >ro <<XXX
+cat >ro <<END
 set -e
 $hide
 mount -o remount,bind,ro /sys/fs/cgroup
 exec "\$@"
-XXX
-cat >rw <<XXX
+END
+cat >rw <<END
 set -e
 $hide
 umount -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 exec "\$@"
-XXX
+END
 contain() { # HOW CMD..
 	local how=$1
 	shift
@@ -31,14 +31,14 @@ expect_match "$(field r.json degraded)" 'memory limit of 64M' degraded
 settled ws
 
 # Its own namespace of control groups, writable, full of processes.
-cat >inside <<XXX
+cat >inside <<END
 sleep 1000 &
 sbx-shell --quiet --result r2.json --memory 64M ws -- true || exit
 sbx-shell --quiet --result r3.json --memory 64M ws -- true
 code=\$?
 kill \$!
 exit \$code
-XXX
+END
 expect_code 0 systemd-run --quiet --scope --collect -p Delegate=yes unshare -mC --propagation private sh rw sh inside
 for r in r2 r3; do
 	expect_field $r.json isolation.cgroup v2

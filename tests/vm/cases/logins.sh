@@ -5,7 +5,7 @@
 user=sbxtest
 home=$(getent passwd $user | cut -d : -f 6)
 # What each of them runs: a limit that needs control groups.
-cat >"$home/one" <<XXX
+cat >"$home/one" <<END
 #!/bin/sh
 cd
 PATH=$SBX_BUILD/shell:\$PATH
@@ -17,7 +17,7 @@ code=\$?
 sbx-shell --memory 64M ws -- true </dev/null 2>err
 echo \$code >code.tmp
 mv code.tmp code
-XXX
+END
 chmod 755 "$home/one"
 trap 'rm -rf "$home/one" "$home/ws" "$home"/r.json "$home"/code "$home"/err "$home"/out "$home"/.config "$home/.cache" /etc/cron.d/sbx; loginctl disable-linger $user' EXIT
 
