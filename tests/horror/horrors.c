@@ -156,12 +156,13 @@ static void maps_files(void)
 	if (ftruncate(fd, 1 << 20) < 0)
 		_exit(1);
 	p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	for (unsigned i = 0; p != MAP_FAILED; i += 4096) {
+	if (p == MAP_FAILED)
+		_exit(1);
+	for (unsigned i = 0;; i += 4096) {
 		p[i % (1 << 20)]++;
 		if (i % (1 << 19) == 0)
 			msync((void *)p, 1 << 20, MS_SYNC);
 	}
-	forever();
 }
 
 static void reads_names(void)
