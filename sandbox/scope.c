@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "sandbox/cgroup_place.h"
 
 bool scope_is_wanted(const struct scope_facts *f)
@@ -15,26 +16,36 @@ bool scope_is_wanted(const struct scope_facts *f)
 	return !f->root && !f->again && f->v2 && !f->writable && f->systemd && f->user_manager;
 }
 
-/* systemd-run would only say that it cannot connect, with an exit code that looks like the
- * payload's: so connect first. */
-static bool user_bus_answers(void)
+static bool bus_answers(const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const char *dir = getenv("XDG_RUNTIME_DIR");
-	autoclose int fd = -1;
-	char fallback[64];
+	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	/* su and some ssh set-ups leave the variable out. */
-	snprintf(fallback, sizeof(fallback), "/run/user/%u", geteuid());
-	if (!dir)
-		dir = fallback;
-	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/bus", dir) >=
+	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >=
 	    sizeof(addr.sun_path))
 		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return false;
-	return dir != fallback || setenv("XDG_RUNTIME_DIR", dir, 1) == 0;
+	return fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+}
+
+/* systemd-run would only say that it cannot connect, with an exit code that looks like the
+ * payload's: so connect first.  And make it use what answered: su leaves the variables of somebody
+ * else, some ssh set-ups none, and a desktop may have a bus of its own, without a manager on it. */
+static bool user_bus_answers(void)
+{
+	const char *given = getenv("XDG_RUNTIME_DIR");
+	char usual[64];
+	const char *dirs[] = { given ? given : usual, usual };
+
+	snprintf(usual, sizeof(usual), "/run/user/%u", geteuid());
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		autofree char *path = str_printf("%s/bus", dirs[i]);
+		autofree char *address = str_printf("unix:path=%s", path);
+
+		if (path && address && bus_answers(path))
+			return setenv("XDG_RUNTIME_DIR", dirs[i], 1) == 0 &&
+			       setenv("DBUS_SESSION_BUS_ADDRESS", address, 1) == 0;
+	}
+	return false;
 }
 
 static void collect(struct scope_facts *f)

@@ -83,6 +83,10 @@ manager systemd-run --user --quiet --scope --collect -p Delegate=yes "$home/one"
 in_force "a delegated scope"
 manager systemd-run --user --quiet --scope --collect -p Delegate=yes sh -c "$home/one; exec $home/one"
 in_force "a delegated scope, again"
+# su without "-" leaves the variables of who called it; a desktop may have a bus without a manager.
+setpriv --reuid $user --regid $user --init-groups env XDG_RUNTIME_DIR=/run/user/0 \
+	DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere "$home/one"
+in_force "the variables of somebody else"
 # A service of the system that is delegated to the user.
 systemd-run --quiet --wait --collect --uid=$user -p Delegate=yes "$home/one"
 in_force "a delegated service of the system"
