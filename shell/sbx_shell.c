@@ -306,6 +306,9 @@ static void explain_exec(const struct run *run, struct err *err)
 	const char *name = run->command ? run->command[0] : "";
 	bool path = strchr(name, '/') != NULL;
 
+	/* The program is there and has said itself what it needs: sandbox/lookup.h. */
+	if (run->facts.exec_errno == ENOENT && err->code == -ENOEXEC)
+		return;
 	if (run->facts.exec_errno == ENOENT && path && access(name, F_OK) == 0)
 		err_set(err, -ENOENT,
 			"'%s' is on this host and not in the sandbox; show it there: --ro "
