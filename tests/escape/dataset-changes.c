@@ -420,16 +420,18 @@ static int clone_into(void)
 
 static int dedupe_into(void)
 {
-	struct {
+	union {
 		struct file_dedupe_range head;
-		struct file_dedupe_range_info info;
-	} d = { .head = { .src_length = 4, .dest_count = 1 } };
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} d = { .room = { 0 } };
 	int to = target();
 
-	d.info.dest_fd = to;
+	d.head.src_length = 4;
+	d.head.dest_count = 1;
+	d.head.info[0].dest_fd = to;
 	if (ioctl(writable_own(), FIDEDUPERANGE, &d) < 0)
 		return errno;
-	return d.info.status < 0 ? -d.info.status : 0;
+	return d.head.info[0].status < 0 ? -d.head.info[0].status : 0;
 }
 
 static int gift_pages(void)
