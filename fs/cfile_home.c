@@ -329,8 +329,11 @@ static int write_hole_run(struct cfile *f, uint64_t b, uint32_t count, const uin
 		return -ENOMEM;
 	r = compose_run(f, sc, b, count, data, entries, &run);
 	/* First what may need a page of its own: a failure later only has to undo it. */
-	if (r == 0 && run.lead)
+	if (r == 0 && run.lead) {
 		r = home_write_entries(f, b, run.lead, entries);
+		if (r < 0) /* some of them may be there */
+			mend_entries(f, b, run.lead, run.lead, 0, entries, 0);
+	}
 	if (r < 0)
 		return r;
 	r = sio_pwritev(f->s->io, f->fd, run.iov, run.n, run.off, &done);
