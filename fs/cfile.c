@@ -173,7 +173,12 @@ int cfile_create(struct store *s, int fd, struct cfile **ret)
 		return -errno;
 	if (st.st_size != 0)
 		return -EINVAL;
+	/* Its header is written by whoever comes to it first. */
+	r = store_begin_change_of(s, st.st_ino);
+	if (r < 0)
+		return r;
 	r = quota_charge(s->p.quota, quota_file_bytes(0), 1);
+	store_end_change(s);
 	if (r < 0)
 		return r;
 	r = cfile_alloc(s, &st, &f);
@@ -181,6 +186,7 @@ int cfile_create(struct store *s, int fd, struct cfile **ret)
 		quota_release(s->p.quota, quota_file_bytes(0), 1);
 		return r;
 	}
+	marks_charge(s, f->ino, (int64_t)quota_file_bytes(0), 1);
 	f->h.suite = s->p.suite;
 	randombytes_buf(f->h.file_id, FILE_ID_LEN);
 	randombytes_buf(f->key, 32);
@@ -366,6 +372,7 @@ static void give_back_quota(struct cfile *f)
 	if (f->unlinked && !f->given_back) {
 		f->given_back = true;
 		quota_release(f->s->p.quota, quota_file_bytes(f->h.mapped), 1);
+		marks_charge(f->s, f->ino, -(int64_t)quota_file_bytes(f->h.mapped), -1);
 	}
 }
 

@@ -390,7 +390,7 @@ int cfile_settle(struct cfile *f)
 
 	if (is_settled(f))
 		return store_failed(s) ? -EROFS : 0;
-	r = store_begin_change(s);
+	r = store_begin_change_of(s, f->ino);
 	if (r < 0)
 		return r;
 	store_epoch_enter(s);

@@ -100,7 +100,10 @@ static int count_mapped(struct cfile *f, uint64_t b, uint64_t end, uint64_t *ret
 /* 'mapped' falls to 'left': give the difference back. */
 static void unmap(struct cfile *f, uint64_t left)
 {
-	quota_release(f->s->p.quota, quota_file_bytes(f->h.mapped) - quota_file_bytes(left), 0);
+	uint64_t bytes = quota_file_bytes(f->h.mapped) - quota_file_bytes(left);
+
+	quota_release(f->s->p.quota, bytes, 0);
+	marks_charge(f->s, f->ino, -(int64_t)bytes, 0);
 	f->h.mapped = left;
 }
 
@@ -171,7 +174,7 @@ int cfile_truncate(struct cfile *f, uint64_t size)
 
 	if (size > PLAIN_SIZE_MAX)
 		return -EFBIG;
-	r = log_reserve(s, SIZE_PAGES);
+	r = log_reserve(s, f->ino, SIZE_PAGES);
 	if (r < 0)
 		return r;
 	store_epoch_enter(s);
@@ -214,7 +217,7 @@ static int punch_blocks(struct cfile *f, uint64_t b, uint64_t stop, bool *ret_to
 	uint64_t mapped = 0, end;
 	int r;
 
-	r = log_reserve(s, SIZE_PAGES);
+	r = log_reserve(s, f->ino, SIZE_PAGES);
 	if (r < 0)
 		return r;
 	store_epoch_enter(s);

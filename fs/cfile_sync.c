@@ -110,7 +110,7 @@ int cfile_fsync(struct cfile *f, bool data_only)
 		return -EIO;
 	r = try_begin(f, data_only, false, &b);
 	if (r == -EAGAIN) {
-		r = log_reserve(s, FSYNC_COPY_MAX + 3);
+		r = log_reserve(s, f->ino, FSYNC_COPY_MAX + 3);
 		if (r < 0)
 			return r;
 		r = try_begin(f, data_only, true, &b);

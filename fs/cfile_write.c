@@ -177,6 +177,7 @@ static int charge(struct pass *p, uint64_t b, uint64_t *end, enum way w, uint64_
 	}
 	if (r < 0)
 		return r;
+	marks_charge(f->s, f->ino, (int64_t)(quota_file_bytes(f->h.mapped + n) - had), 0);
 	*end = b + fit;
 	*ret_new = n;
 	return 0;
@@ -244,8 +245,9 @@ static int put_stretch(struct pass *p, uint64_t b, uint64_t *ret_end)
 		if (w == WAY_LOG)
 			f->h.mapped += p->logged_new;
 		f->h.size = done ? MAX(size, MIN(p->off + p->len, end * BLOCK_SIZE)) : size;
-		quota_release(f->s->p.quota,
-			      quota_file_bytes(mapped + fresh) - quota_file_bytes(f->h.mapped), 0);
+		fresh = quota_file_bytes(mapped + fresh) - quota_file_bytes(f->h.mapped);
+		quota_release(f->s->p.quota, fresh, 0);
+		marks_charge(f->s, f->ino, -(int64_t)fresh, 0);
 	}
 	*ret_end = end;
 	return r;
@@ -352,7 +354,7 @@ ssize_t cfile_write(struct cfile *f, const void *buf, size_t len, uint64_t off)
 		uint64_t want = MIN(len - done, chunk - at % BLOCK_SIZE);
 		uint32_t pages = log_chunk_pages((uint32_t)(want / BLOCK_SIZE) + 2);
 
-		n = log_reserve(s, pages);
+		n = log_reserve(s, f->ino, pages);
 		if (n < 0)
 			break;
 		n = write_pass(f, sc, (const uint8_t *)buf + done, want, at, nonce, &retire);

@@ -13,7 +13,9 @@
  * So what goes on without the gate, like the commits of the background, has nothing to write then:
  * what it would write is of a change, and none has come since. */
 #include <errno.h>
+#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "fs/cfile_priv.h"
 #include "fs/quota.h"
 
@@ -25,21 +27,26 @@ static int write_unclean(struct store *s)
 
 	st.epoch = s->epoch;
 	st.clean = 0;
-	r = log_write_state(s, &st);
+	r = log_try_state(s, &st);
 	/* No clean state may lie ready in the other slot, should this one be damaged later.  That
 	 * need not be durable: the next sync of the log takes it along. */
 	return r < 0 ? r : log_copy_state(s);
 }
 
-int gate_open(struct store *s)
+/* 'ino': what is about to be changed, marked by the same state; NULL: nothing that is marked. */
+static int open_for(struct store *s, const uint64_t *ino)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&s->reclaim_lock);
 	if (atomic_load(&s->shut)) {
+		if (ino && s->marks.on)
+			marks_choose(s, *ino);
 		r = store_failed(s) ? -EROFS : write_unclean(s);
-		if (r == 0)
+		if (r == 0) {
+			marks_publish(s);
 			atomic_store(&s->shut, false);
+		}
 	}
 	if (r == 0)
 		atomic_fetch_add(&s->running, 1);
@@ -47,7 +54,29 @@ int gate_open(struct store *s)
 	return r;
 }
 
-int store_begin_change(struct store *s)
+int gate_open(struct store *s)
+{
+	return open_for(s, NULL);
+}
+
+int gate_mark(struct store *s, uint64_t ino)
+{
+	struct state st;
+	int r = 0;
+
+	pthread_mutex_lock(&s->reclaim_lock);
+	if (!marks_has(s, ino)) {
+		marks_choose(s, ino);
+		st = s->log.st;
+		r = store_failed(s) ? -EROFS : log_try_state(s, &st);
+		if (r == 0)
+			marks_publish(s);
+	}
+	pthread_mutex_unlock(&s->reclaim_lock);
+	return r;
+}
+
+static int begin_change(struct store *s, const uint64_t *ino)
 {
 	int r = store_may_change(s);
 
@@ -59,7 +88,24 @@ int store_begin_change(struct store *s)
 	if (!atomic_load(&s->shut))
 		return 0;
 	atomic_fetch_sub(&s->running, 1);
-	return gate_open(s);
+	return open_for(s, ino);
+}
+
+int store_begin_change(struct store *s)
+{
+	return begin_change(s, NULL);
+}
+
+int store_begin_change_of(struct store *s, uint64_t ino)
+{
+	int r = begin_change(s, &ino);
+
+	if (r < 0 || marks_has(s, ino))
+		return r;
+	r = gate_mark(s, ino);
+	if (r < 0)
+		store_end_change(s);
+	return r;
 }
 
 void store_end_change(struct store *s)
@@ -69,8 +115,20 @@ void store_end_change(struct store *s)
 	atomic_fetch_sub(&s->running, 1);
 }
 
-/* What a mount after a crash would count: without the files that only a descriptor keeps. */
-static void durable_sums(struct store *s, struct state *st)
+/* The file keeps its charge until its last descriptor goes, which no crash waits for. */
+static void leave_out(const struct store *s, const struct cfile *f, struct mark_sum *left)
+{
+	uint64_t ino = marks_ino(s, f->ino);
+	struct mark_sum *sum = &left[mark_group(ino)];
+
+	sum->bytes += quota_file_bytes(f->h.mapped);
+	sum->files++;
+	sum->print += mark_print(ino);
+}
+
+/* What a mount after a crash would count: without the files that only a descriptor keeps. 'left'
+ * receives their sums, by group; NULL: nobody asks. */
+static void durable_sums(struct store *s, struct state *st, struct mark_sum *left)
 {
 	struct quota_usage u;
 
@@ -82,6 +140,8 @@ static void durable_sums(struct store *s, struct state *st)
 				continue;
 			u.bytes -= quota_file_bytes(f->h.mapped);
 			u.files--;
+			if (left)
+				leave_out(s, f, left);
 		}
 	}
 	pthread_mutex_unlock(&s->reg_lock);
@@ -92,11 +152,17 @@ static void durable_sums(struct store *s, struct state *st)
 /* Both slots say "clean", so that no older one lies ready to be put back. */
 static int write_clean(struct store *s)
 {
+	autofree struct mark_sum *left = calloc(MARK_GROUPS, sizeof(*left));
 	struct state st = s->log.st;
-	int r = 0;
+	int r = left ? 0 : -ENOMEM;
 
+	if (r < 0)
+		return r;
 	st.clean = 1;
-	durable_sums(s, &st);
+	durable_sums(s, &st, left);
+	/* Not synced before the state that names it: torn, it is no table, and all files are looked
+	 * at after the next crash. */
+	marks_settle(s, left, st.used_bytes, st.used_files);
 	for (int i = 0; i < 2 && r == 0; i++)
 		r = log_write_state(s, &st);
 	return r;
@@ -147,6 +213,6 @@ bool gate_sums_hold(struct store *s)
 {
 	struct state st;
 
-	durable_sums(s, &st);
+	durable_sums(s, &st, NULL);
 	return st.used_bytes == s->log.st.used_bytes && st.used_files == s->log.st.used_files;
 }

@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
-#include "fs/store_priv.h"
+#include "fs/cfile_priv.h"
 
 #define POOL_MAX 8u
 
@@ -29,27 +29,32 @@ static const struct store_io *io_of(const struct store_params *p)
 }
 
 /* Not synced. */
-static int put_slot(const struct store_params *p, int fd, int slot, struct state *st)
+static int put_slot(const struct store_params *p, int fd, int slot, struct state *st,
+		    const struct mark_record *marks)
 {
 	uint8_t page[LOG_PAGE];
 
 	st->keygen = p->keygen;
 	state_seal(st, log_key(p, p->keygen), p->vol_id, page);
+	if (marks)
+		mark_record_seal(marks, log_key(p, p->keygen), p->vol_id, page);
 	return sio_pwrite(io_of(p), fd, page, LOG_PAGE, (uint64_t)slot * LOG_PAGE);
 }
 
-static int write_slot(const struct store_params *p, int fd, int slot, struct state *st)
+static int write_slot(const struct store_params *p, int fd, int slot, struct state *st,
+		      const struct mark_record *marks)
 {
-	int r = put_slot(p, fd, slot, st);
+	int r = put_slot(p, fd, slot, st, marks);
 
 	return r < 0 ? r : sio_fdatasync(io_of(p), fd);
 }
 
-/* Every page of the ring exists before it is needed: a full disk must not stop the log. */
+/* Every page of the ring, and of the tables after it, exists before it is needed: a full disk must
+ * not stop the log. */
 static int fill(const struct store_params *p, int fd, uint32_t ring)
 {
 	static const uint8_t zeros[64 * LOG_PAGE];
-	uint64_t len = page_off(ring);
+	uint64_t len = page_off(ring + 2 * MARK_TABLE_PAGES);
 	int r = sio_fallocate(io_of(p), fd, 0, 0, len);
 
 	if (r != -EOPNOTSUPP && r != -ENOSYS)
@@ -65,7 +70,9 @@ int log_create(int dirfd, const struct store_params *p, uint32_t ring, struct er
 	struct state st = {
 		.conf_counter = p->conf_counter, .epoch = 1, .clean = 1, .ring = ring, .tail_seq = 1
 	};
+	struct mark_record marks;
 	autoclose int fd = -1;
+	bool marked = false;
 	int r;
 
 	if (ring < RING_MIN || ring > RING_MAX)
@@ -75,45 +82,51 @@ int log_create(int dirfd, const struct store_params *p, uint32_t ring, struct er
 	if (fd < 0)
 		return err_set(err, -errno, "create the log of the store");
 	r = fill(p, fd, ring);
+	if (r == 0)
+		marked = marks_create(p, dirfd, fd, ring, &marks);
 	for (int slot = 0; slot < 2 && r == 0; slot++) {
 		st.counter++;
-		r = write_slot(p, fd, slot, &st);
+		r = write_slot(p, fd, slot, &st, marked ? &marks : NULL);
 	}
 	if (r == 0)
 		r = sio_fsync(io_of(p), fd);
 	return r < 0 ? err_set(err, r, "write the log of the store") : 0;
 }
 
-static bool read_slot(struct store *s, int slot, struct state *ret)
+static bool read_slot(struct store *s, int slot, struct state *ret, uint8_t page[static LOG_PAGE],
+		      const uint8_t **ret_key)
 {
-	uint8_t page[LOG_PAGE];
 	const uint8_t *key;
 	uint32_t keygen;
 
 	if (fd_pread_full(s->log_fd, page, LOG_PAGE, (uint64_t)slot * LOG_PAGE) != LOG_PAGE ||
 	    !state_peek(page, &keygen))
 		return false;
-	key = log_key(&s->p, keygen);
+	key = *ret_key = log_key(&s->p, keygen);
 	return key && state_open(page, key, s->p.vol_id, ret) == 0;
 }
 
 void log_check_slots(struct store *s, bool ret_ok[static 2])
 {
+	uint8_t page[LOG_PAGE];
+	const uint8_t *key;
 	struct state st;
 
 	for (int i = 0; i < 2; i++)
-		ret_ok[i] = read_slot(s, i, &st);
+		ret_ok[i] = read_slot(s, i, &st, page, &key);
 }
 
 int log_open(struct store *s, struct err *err)
 {
 	struct log *l = &s->log;
+	uint8_t page[2][LOG_PAGE];
+	const uint8_t *key[2];
 	struct state st[2];
 	bool ok[2];
 	struct stat sb;
 
 	for (int i = 0; i < 2; i++)
-		ok[i] = read_slot(s, i, &st[i]);
+		ok[i] = read_slot(s, i, &st[i], page[i], &key[i]);
 	if (!ok[0] && !ok[1])
 		return err_set(err, -EBADMSG,
 			       "the state of the store does not verify: store/log is damaged or "
@@ -136,6 +149,7 @@ int log_open(struct store *s, struct err *err)
 	l->durable_seq = l->next_seq - 1;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->cond, NULL);
+	marks_load(s, page[l->slot], key[l->slot]);
 	return 0;
 }
 
@@ -151,14 +165,19 @@ void log_destroy(struct store *s)
 	s->log.q = NULL;
 }
 
-int log_write_state(struct store *s, struct state *st)
+int log_try_state(struct store *s, struct state *st)
 {
 	struct log *l = &s->log;
+	struct mark_record marks;
 	int slot = 1 - l->slot, r;
 
 	st->counter = l->st.counter + 1;
 	st->conf_counter = s->p.conf_counter;
-	r = write_slot(&s->p, s->log_fd, slot, st);
+	r = put_slot(&s->p, s->log_fd, slot, st, marks_record(s, &marks));
+	if (cfile_no_room(r))
+		return r; /* the other slot holds, and this one is the next to be written again */
+	if (r == 0)
+		r = sio_fdatasync(s->io, s->log_fd);
 	if (r < 0)
 		return store_fail(s, r, "sync of the state page");
 	pthread_mutex_lock(&l->lock);
@@ -168,10 +187,18 @@ int log_write_state(struct store *s, struct state *st)
 	return 0;
 }
 
+int log_write_state(struct store *s, struct state *st)
+{
+	int r = log_try_state(s, st);
+
+	return cfile_no_room(r) ? store_fail(s, r, "write of the state page") : r;
+}
+
 int log_copy_state(struct store *s)
 {
 	struct state st = s->log.st;
-	int r = put_slot(&s->p, s->log_fd, 1 - s->log.slot, &st);
+	struct mark_record marks;
+	int r = put_slot(&s->p, s->log_fd, 1 - s->log.slot, &st, marks_record(s, &marks));
 
 	return r < 0 ? store_fail(s, r, "write of the state page") : 0;
 }
@@ -181,10 +208,10 @@ uint32_t log_chunk_blocks(const struct store *s)
 	return MIN(256u, (s->log.ring - s->log.slack) / 4);
 }
 
-int log_reserve(struct store *s, uint32_t pages)
+int log_reserve(struct store *s, uint64_t ino, uint32_t pages)
 {
 	struct log *l = &s->log;
-	int r = store_begin_change(s);
+	int r = store_begin_change_of(s, ino);
 	uint64_t seen;
 
 	if (r < 0)

@@ -69,13 +69,17 @@ void log_destroy(struct store *s);
 /* Write 'st' (its counter is set here) to the older slot and sync.  Caller serialises. */
 int log_write_state(struct store *s, struct state *st);
 
+/* The same, but where the backing has no room to write a page again (-ENOSPC, -EDQUOT) the store
+ * goes on with the state that it has. */
+int log_try_state(struct store *s, struct state *st);
+
 /* The state as written last into the other slot, too; not synced.  Should that be torn, the slot
  * that was synced counts; the next state is written over this copy. */
 int log_copy_state(struct store *s);
 
-/* Wait until 'pages' can be had: call with no lock held. -EROFS, -ENOSPC.  Begins a change of the
- * store (store_begin_change()), which log_unreserve() ends. */
-int log_reserve(struct store *s, uint32_t pages);
+/* Wait until 'pages' can be had for batches of the file 'ino': call with no lock held. -EROFS,
+ * -ENOSPC.  Begins a change of that file (store_begin_change_of()), which log_unreserve() ends. */
+int log_reserve(struct store *s, uint64_t ino, uint32_t pages);
 void log_unreserve(struct store *s, uint32_t pages);
 /* How many blocks one pass may write, and the log pages that so many may need. */
 uint32_t log_chunk_blocks(const struct store *s);

@@ -31,6 +31,7 @@ struct making {
 	bool charged;
 	bool stays; /* it failed, and what was made could not be removed */
 	bool begun; /* a change of the store */
+	uint64_t ino;
 };
 
 static void making_end(struct making *m, int r)
@@ -46,6 +47,8 @@ static void making_end(struct making *m, int r)
 		sidecar_remove(m->dirfd, &m->s);
 	if (undo && m->charged)
 		quota_release(m->o->p.quota, QUOTA_PAGE, 1);
+	else if (m->charged)
+		store_note_charge(m->o->p.store, m->ino, QUOTA_PAGE, 1);
 	if (m->begun)
 		store_end_change(m->o->p.store);
 	dir_unlock(m->o, m->dir);
@@ -65,7 +68,7 @@ static void making_undo(struct making *m, struct node *n, int flags)
 	if (n && m->d)
 		dentry_unbind(o->tree, m->d);
 	if (m->stays)
-		m->d->to.ino = st.st_ino;
+		m->d->to.ino = m->ino = st.st_ino;
 	if (n)
 		tree_forget(o->tree, n, 1);
 	tree_unlock(o);
@@ -129,6 +132,7 @@ static int making_adopt(struct making *m, const struct stat *st, struct node **r
 
 	if (st->st_dev != m->o->dev)
 		return -EXDEV;
+	m->ino = st->st_ino;
 	tree_lock(m->o);
 	n = tree_make(m->o->tree, st->st_ino, st->st_mode);
 	if (n)
@@ -468,10 +472,13 @@ static int link_from(struct making *m, struct node *n, bool *ret_first)
 		return r;
 	/* A file made without a name: its descriptor is all there is. */
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", cfile_fd(n->cf));
-	if (linkat(AT_FDCWD, proc, m->dirfd, m->s.name, AT_SYMLINK_FOLLOW) < 0)
-		return -errno;
-	*ret_first = true;
-	return 0;
+	r = store_begin_change_of(m->o->p.store, n->ino);
+	if (r < 0)
+		return r;
+	r = linkat(AT_FDCWD, proc, m->dirfd, m->s.name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+	store_end_change(m->o->p.store);
+	*ret_first = r == 0;
+	return r;
 }
 
 static int make_link(struct making *m, struct node *n, struct out_entry *ret)

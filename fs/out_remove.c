@@ -122,6 +122,7 @@ void victim_commit(struct out *o, struct victim *v)
 			file_close(n); /* only waited to be closed: its quota is due now */
 	} else {
 		quota_release(o->p.quota, v->bytes, 1);
+		store_note_charge(o->p.store, n->ino, -(int64_t)v->bytes, -1);
 	}
 	victim_abort(v);
 }
@@ -185,7 +186,7 @@ static int remove_locked(struct out *o, struct node *dir, int dirfd, struct dent
 static int remove_begun(struct out *o, struct node *dir, int dirfd, struct dentry *d,
 			struct node *n, int *ret_late)
 {
-	int r = store_begin_change(o->p.store);
+	int r = store_begin_change_of(o->p.store, n->ino);
 
 	if (r < 0)
 		return r;

@@ -189,7 +189,9 @@ static void lock_nodes(struct renaming *r, bool lock)
 /* All is found and may be done. */
 static int rename_begun(struct renaming *r, const char *newname)
 {
-	int ret = store_begin_change(r->o->p.store);
+	struct store *s = r->o->p.store;
+	bool replace = r->n[1] && !(r->flags & RENAME_EXCHANGE);
+	int ret = replace ? store_begin_change_of(s, r->n[1]->ino) : store_begin_change(s);
 
 	if (ret < 0)
 		return ret;
@@ -205,7 +207,7 @@ static int rename_begun(struct renaming *r, const char *newname)
 		tree_unlock(r->o);
 		sidecar_remove(r->fd[1], &r->s[1]);
 	}
-	store_end_change(r->o->p.store);
+	store_end_change(s);
 	return ret;
 }
 

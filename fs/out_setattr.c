@@ -265,7 +265,9 @@ int out_setattr(struct out *o, uint64_t nodeid, const struct out_attr *a, struct
 		return -EINVAL;
 	mutex_lock(&n->mu);
 	if (!nothing_new(o, n, a, ret)) {
-		r = store_begin_change(o->p.store);
+		/* What cutting it may not do is known before anything else is set. */
+		r = a->valid & OUT_SET_SIZE ? store_begin_change_of(o->p.store, n->ino)
+					    : store_begin_change(o->p.store);
 		if (r == 0) {
 			r = set_locked(o, n, a);
 			store_end_change(o->p.store);

@@ -1,6 +1,7 @@
 /* Recovery at mount, when the last user did not close the store.
  *
- *   walk    every file: the log's batches are brought home; is there anything to mend?
+ *   walk    every file that may have been touched: the log's batches are brought home; is there
+ *           anything to mend?
  *   flush   all of it durable, the log empty, numbers far ahead of any stale batch
  *   mend    lost blocks, sizes, headers of those files; each change goes through the log
  *   flush   the next epoch
@@ -20,7 +21,6 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "fs/examine.h"
-#include "fs/quota.h"
 
 /* Far beyond what a ring could hold: a batch that the crash cut off is never taken for a new one.
  */
@@ -233,6 +233,10 @@ static int recover(struct recovery *rc, struct err *err)
 	s->log.head = (s->log.st.tail + rc->used) % s->log.ring;
 	s->log.next_seq = MAX(rc->last_seq + 1, s->log.st.tail_seq);
 	r = recover_walk(rc, look_file);
+	if (r == 0)
+		r = recover_find_strange(rc);
+	if (r > 0)
+		r = recover_walk(rc, look_file);
 	if (r == -ENOSPC || r == -EDQUOT)
 		return err_set(err, r,
 			       "what the log holds of the time before the crash does not fit the "
@@ -270,20 +274,24 @@ int store_recover(struct store *s, struct err *err)
 	if (rc.epoch >= UINT32_MAX - 1)
 		return err_set(err, -EOVERFLOW, "the store has used up its epochs");
 	s->epoch = rc.epoch + 1;
-	r = recover(&rc, err);
+	r = recover_count_begin(&rc);
+	r = r < 0 ? err_set(err, r, "mend the store after a crash") : recover(&rc, err);
+	if (r == 0)
+		recover_count_end(&rc);
 	free(rc.v);
+	free(rc.sums);
+	free(rc.inos);
 	idset_free(&rc.links);
 	for (size_t i = 0; i < rc.ntodo; i++)
 		free(rc.todo[i]);
 	free(rc.todo);
 	if (r < 0)
 		return r;
-	quota_set_used(s->p.quota, rc.bytes, rc.files);
 	store_log(s,
-		  "recovery: %llu files, %zu batches, %u files mended, %u emptied, %u damaged, "
-		  "%llu ms",
-		  (unsigned long long)rc.files, rc.n, rc.mended, rc.emptied, rc.damaged,
-		  (unsigned long long)(store_now_ms() - began));
+		  "recovery: %llu of %llu files looked at, %zu batches, %u files mended, %u "
+		  "emptied, %u damaged, %llu ms",
+		  (unsigned long long)rc.looked, (unsigned long long)rc.files, rc.n, rc.mended,
+		  rc.emptied, rc.damaged, (unsigned long long)(store_now_ms() - began));
 	/* All of it is durable: a crash before the first change need not find this to do again. */
 	r = gate_shut(s);
 	return r < 0 ? err_set(err, r, "write the state of the store") : 0;

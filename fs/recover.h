@@ -26,10 +26,20 @@ struct recovery {
 	uint64_t last_seq;   /* of the log */
 	uint32_t used;       /* pages of it */
 
+	/* Which groups of inodes are looked at in this walk; all of them if there is no record of
+	 * what was touched (fs/marks.h). */
+	bool partial;
+	uint64_t wanted[MARK_GROUPS / 64];
+	uint64_t *inos; /* numbers of all inodes that names lead to, heap */
+	size_t ninos, capinos;
+	bool keep_inos; /* collect them */
+
 	pthread_mutex_t lock; /* guards all that follows, while the tree is walked */
-	/* The count anew, for the quota. */
+	/* The count anew, for the quota: of all, and by group. */
 	uint64_t bytes, files;
-	struct idset links; /* files with several names, counted once */
+	struct mark_sum *sums; /* heap; NULL: not by group */
+	uint64_t looked;       /* inodes that were looked at */
+	struct idset links;    /* files with several names, counted once */
 	unsigned emptied, mended, damaged;
 	unsigned unread; /* files whose id could not be read */
 	bool touched;    /* the file that is being mended is not what it was */
@@ -51,10 +61,27 @@ int recover_overlay(const struct recovery *rc, struct cfile *f, struct ranges *c
 int recover_mend(struct recovery *rc, struct cfile *f, const uint8_t *page0, const char *path,
 		 bool look);
 
-/* recover_walk.c: 'fn' for each regular file of the tree, once, by several threads.  Counts the
- * inodes, and what others than regular files are charged.  The first error ends it. */
+/* recover_walk.c: 'fn' for each regular file of the tree that is wanted, once, by several threads.
+ * Counts the inodes, and what others than regular files are charged.  The first error ends it. */
 typedef int (*recover_fn)(struct recovery *rc, int fd, const char *path);
 int recover_walk(struct recovery *rc, recover_fn fn);
+
+/* recover_part.c */
+/* Begin the count: with the sums of what need not be looked at. -ENOMEM. */
+int recover_count_begin(struct recovery *rc);
+/* Count 'bytes' more for this inode, and the inode if 'files' is 1; rc->lock is held. */
+void recover_count(struct recovery *rc, uint64_t ino, uint64_t bytes, unsigned files);
+static inline bool recover_wants(const struct recovery *rc, uint64_t ino)
+{
+	return !rc->partial || marks_in(rc->wanted, mark_group(marks_ino(rc->s, ino)));
+}
+/* A name leads to this inode. -ENOMEM. */
+int recover_note_ino(struct recovery *rc, uint64_t ino);
+/* After the walk: the groups that are not marked, but do not hold the inodes that they held. They
+ * are wanted from now on, and nothing else is; returns 1 when there are any. */
+int recover_find_strange(struct recovery *rc);
+/* All was looked at and is durable: the sums are those of the store. */
+void recover_count_end(struct recovery *rc);
 
 /* recover.c: everything so far is durable, the log is empty. */
 int recover_flush(struct recovery *rc, uint32_t epoch);

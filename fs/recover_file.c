@@ -149,7 +149,7 @@ static int mend_blocks(struct recovery *rc, struct cfile *f, const char *path, b
 static void charge(struct recovery *rc, const struct cfile *f)
 {
 	pthread_mutex_lock(&rc->lock);
-	rc->bytes += quota_file_bytes(f->h.mapped);
+	recover_count(rc, f->ino, quota_file_bytes(f->h.mapped), 0);
 	pthread_mutex_unlock(&rc->lock);
 }
 

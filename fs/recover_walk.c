@@ -44,7 +44,7 @@ struct walk {
 	bool read; /* all directories are read */
 	int failed;
 
-	uint64_t told_ms; /* by the reader alone */
+	uint64_t told_ms, seen; /* by the reader alone */
 };
 
 /* -- the count ------------------------------------------------------------- */
@@ -57,8 +57,8 @@ static int count_inode(struct recovery *rc, const struct stat *st, uint64_t byte
 	pthread_mutex_lock(&rc->lock);
 	r = idset_met(&rc->links, st, ret_seen);
 	if (r == 0 && !*ret_seen) {
-		rc->files++;
-		rc->bytes += bytes;
+		recover_count(rc, st->st_ino, bytes, 1);
+		rc->looked++;
 	}
 	pthread_mutex_unlock(&rc->lock);
 	return r;
@@ -179,25 +179,27 @@ static void tell_progress(struct walk *w)
 		return;
 	w->told_ms = now;
 	pthread_mutex_lock(&w->rc->lock);
-	store_log(w->rc->s, "recovery: %llu files and directories looked at so far",
-		  (unsigned long long)w->rc->files);
+	store_log(w->rc->s, "recovery: %llu of %llu files and directories looked at so far",
+		  (unsigned long long)w->rc->looked, (unsigned long long)w->seen);
 	pthread_mutex_unlock(&w->rc->lock);
 }
 
 static int read_dir(struct walk *w, int fd, const char *path);
 
-static int enter(struct walk *w, struct walked_dir *d, const char *name)
+static int enter(struct walk *w, struct walked_dir *d, const struct dirent *e)
 {
-	autofree char *path = str_printf("%s/%s", d->path, name);
+	autofree char *path = str_printf("%s/%s", d->path, e->d_name);
 	int fd;
 
 	if (!path)
 		return -ENOMEM;
-	pthread_mutex_lock(&w->rc->lock);
-	w->rc->files++;
-	w->rc->bytes += QUOTA_PAGE;
-	pthread_mutex_unlock(&w->rc->lock);
-	fd = openat(d->fd, name, DIR_FLAGS);
+	if (recover_wants(w->rc, e->d_ino)) {
+		pthread_mutex_lock(&w->rc->lock);
+		recover_count(w->rc, e->d_ino, QUOTA_PAGE, 1);
+		w->rc->looked++;
+		pthread_mutex_unlock(&w->rc->lock);
+	}
+	fd = openat(d->fd, e->d_name, DIR_FLAGS);
 	return fd < 0 ? -errno : read_dir(w, fd, path);
 }
 
@@ -211,20 +213,26 @@ static bool is_sidecar(const char *name)
 
 static int visit(struct walk *w, struct walked_dir *d, const struct dirent *e)
 {
+	bool wanted = recover_wants(w->rc, e->d_ino), seen;
 	unsigned char type = e->d_type;
 	struct stat st;
-	bool seen;
+	int r;
 
-	if (type != DT_REG && type != DT_DIR) {
+	if (type == DT_UNKNOWN || (wanted && type != DT_REG && type != DT_DIR)) {
 		if (fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return -errno;
 		type = IFTODT(st.st_mode);
 	}
-	if (type == DT_REG)
-		return push(w, d, e->d_name);
-	if (type == DT_DIR)
-		return enter(w, d, e->d_name);
-	return is_sidecar(e->d_name) ? 0 : count_inode(w->rc, &st, QUOTA_PAGE, &seen);
+	if (type != DT_REG && type != DT_DIR && is_sidecar(e->d_name))
+		return 0;
+	w->seen++;
+	r = recover_note_ino(w->rc, e->d_ino);
+	if (r == 0 && type == DT_DIR)
+		r = enter(w, d, e);
+	else if (r == 0 && wanted)
+		r = type == DT_REG ? push(w, d, e->d_name)
+				   : count_inode(w->rc, &st, QUOTA_PAGE, &seen);
+	return r;
 }
 
 /* Takes ownership of 'fd'. */

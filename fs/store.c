@@ -116,6 +116,7 @@ static void store_free(struct store *s)
 	free(s->table);
 	free(s->gens);
 	log_destroy(s);
+	marks_free(s);
 	tagcache_free(s->tags);
 	if (s->log_fd >= 0)
 		close(s->log_fd);
@@ -260,6 +261,11 @@ int store_sync(struct store *s)
 		return 0;
 	r = store_failed(s) ? -EIO : store_make_clean(s);
 	return r == -EBUSY ? 0 : r;
+}
+
+void store_note_charge(struct store *s, uint64_t ino, int64_t bytes, int files)
+{
+	marks_charge(s, ino, bytes, files);
 }
 
 int store_set_conf_counter(struct store *s, uint64_t counter)

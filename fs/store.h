@@ -62,10 +62,16 @@ int store_sync(struct store *s);
 /* Around every change of what is below the store directory, by whoever makes it: the first one
  * after a pause costs a sync of the log, for the state on disk says "clean" until then (fs/gate.c).
  * The functions of fs/cfile.h do it themselves, but for cfile_create(): its caller makes the name.
- * May be nested.  Call it with no lock of the store held.  -EROFS: no change is allowed; -EIO: the
- * state could not be written. */
+ * May be nested.  Call it with no lock of the store held.  -EROFS: no change is allowed; -EIO,
+ * -ENOSPC, -EDQUOT: the state could not be written. */
 int store_begin_change(struct store *s);
 void store_end_change(struct store *s);
+/* The same around a change of what the inode 'ino' contains (a regular file), or of whether it is
+ * there: its last name goes, or it gets its first one back.  The first one among neighbouring
+ * inodes costs a sync of the log, too (fs/marks.h). */
+int store_begin_change_of(struct store *s, uint64_t ino);
+/* Within a change: the quota was charged so much for this inode, or, negative, is given it back. */
+void store_note_charge(struct store *s, uint64_t ino, int64_t bytes, int files);
 /* Record a new config counter durably (see volume.h). */
 int store_set_conf_counter(struct store *s, uint64_t counter);
 /* Once an fsync failed the store is read-only: -EROFS for every change from then on. */

@@ -2,6 +2,7 @@
  * and build what a power cut would leave.  Reads do not. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -15,6 +16,11 @@ struct store_io {
 	int (*syncfs)(void *ctx, int fd);
 	int (*ftruncate)(void *ctx, int fd, off_t len);
 	int (*fallocate)(void *ctx, int fd, int mode, off_t off, off_t len);
+
+	/* NULL, but for a test that made the store again elsewhere, from a record of its life: the
+	 * number that the inode 'ino' had there, and what the store was bound to (fs/marks.c). */
+	uint64_t (*was_ino)(void *ctx, uint64_t ino);
+	bool (*was_bind)(void *ctx, uint8_t ret[static 32]);
 };
 
 extern const struct store_io store_io_system;

@@ -7,7 +7,7 @@
  *   epoch_lock   shared: whoever seals or changes a file; exclusive: the checkpoint's last phase
  *   cfile.lock   shared: read; exclusive: change, log, apply
  *   log.lock     ring positions, sequence numbers
- *   reg_lock, tag cache, quota, line log: leaves
+ *   reg_lock, marks.lock, tag cache, quota, line log: leaves
  *
  * log.sync is waited for with no cfile lock held, except by retire and checkpoint. */
 #pragma once
@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "fs/log.h"
+#include "fs/marks.h"
 #include "fs/store.h"
 #include "fs/store_io.h"
 #include "fs/tagcache.h"
@@ -47,6 +48,7 @@ struct store {
 	atomic_uint_fast64_t last_change_ms;
 
 	struct log log;
+	struct marks marks;
 	struct tagcache *tags;
 
 	pthread_mutex_t reg_lock; /* guards the table, refs and pins of every cfile */
@@ -97,6 +99,8 @@ int store_reclaim(struct store *s);
 /* gate.c */
 /* Count one change, the gate open. Waits for a checkpoint that runs. */
 int gate_open(struct store *s);
+/* Within a change: mark the inode. */
+int gate_mark(struct store *s, uint64_t ino);
 /* Under reclaim_lock: the state on disk becomes clean. -EBUSY: something changed meanwhile. */
 int gate_shut(struct store *s);
 /* At the start, the state on disk is clean; 'whole': both slots are. */
@@ -107,7 +111,6 @@ bool gate_sums_hold(struct store *s);
 /* recover.c */
 struct err;
 int store_recover(struct store *s, struct err *err);
-/* Every file of the tree: charge it. Used by recovery and after an unclean read. */
 
 /* cfile.c: all cfiles, each pinned; release with cfile_unpin_all(). */
 int cfile_pin_all(struct store *s, struct cfile ***ret, size_t *ret_n);

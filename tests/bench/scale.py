@@ -8,7 +8,7 @@
 A workspace in --store (/dev/shm) is filled with more and more files, in one directory or (--tree)
 1000 in each.  At each number: microseconds of an operation, median of --ops; seconds to walk over
 all names and attributes, to mount, to mount after kill -9 (when nothing was being written, and when
-something was: then recovery looks at every file), and of the check; and what the daemon occupies:
+something was: then recovery reads every name), and of the check; and what the daemon occupies:
 private memory (smaps_rollup) after the mount, for each inode that the kernel knows after the walk,
 and when root has told the kernel to forget them (drop_caches).  --parts ops,memory,times: some of it.
 

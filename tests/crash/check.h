@@ -15,6 +15,7 @@ struct check {
 	char scratch[512], dir[600], dump[600];
 	bool keep, whole;   /* states of the whole workspace, not of its store alone */
 	FILE *ask, *answer; /* the program that looks at databases */
+	uint8_t bind[32];   /* what the store of PLACE is bound to (fs/marks.c) */
 
 	/* One state. */
 	struct volume *own;
@@ -28,6 +29,7 @@ struct check {
 	bool *met;           /* by number of the model's path */
 
 	unsigned states, clean, lost, unreadable, emptied, mended;
+	unsigned part;  /* recovered by looking at some files only */
 	bool recovered; /* this one */
 };
 

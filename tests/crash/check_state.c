@@ -32,10 +32,13 @@ static void complain(struct check *c, const char *path, const char *why)
 static void on_line(void *ctx, const char *line)
 {
 	struct check *c = ctx;
+	unsigned looked, all;
 
 	if (getenv("CRASH_VERBOSE"))
 		fprintf(stderr, "  %s\n", line);
 	c->recovered |= strncmp(line, "recovery:", 9) == 0;
+	if (sscanf(line, "recovery: %u of %u files looked at,", &looked, &all) == 2)
+		c->part += looked < all;
 	c->emptied += strstr(line, "never synced") != NULL;
 	c->mended += strstr(line, "were not durable") != NULL;
 	if (strstr(line, "damaged:") || strstr(line, "left out") || strstr(line, "id is missing") ||
@@ -50,12 +53,31 @@ static int no_sync(void *ctx, int fd)
 	return 0;
 }
 
+/* The state has inodes of its own; the store knew others. */
+static uint64_t was_ino(void *ctx, uint64_t ino)
+{
+	const struct check *c = ctx;
+
+	return disk_was_ino(c->disk, ino);
+}
+
+static bool was_bind(void *ctx, uint8_t ret[static 32])
+{
+	const struct check *c = ctx;
+
+	memcpy(ret, c->bind, sizeof(c->bind));
+	return true;
+}
+
 /* The state lives in memory, or need not outlive us. */
-static struct store_io io_without_syncs(void)
+static struct store_io io_without_syncs(struct check *c)
 {
 	struct store_io io = store_io_system;
 
+	io.ctx = c;
 	io.fdatasync = io.fsync = io.syncfs = no_sync;
+	io.was_ino = was_ino;
+	io.was_bind = was_bind;
 	return io;
 }
 
@@ -99,7 +121,7 @@ static int open_store(struct check *c, struct volume *vol, struct err *err)
 	char path[700];
 	int r;
 
-	io = io_without_syncs();
+	io = io_without_syncs(c);
 	snprintf(path, sizeof(path), "%s%s", c->dir, c->whole ? "/store" : "");
 	c->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c->fd < 0 || quota_new(0, 0, &c->quota) < 0)

@@ -31,3 +31,6 @@ void disk_own(struct disk *d);
 void disk_advance(struct disk *d, uint64_t upto);
 /* One of the things that a power cut at this moment may leave, into the empty directory 'dir'. */
 void disk_build(struct disk *d, const char *dir, uint64_t *rnd);
+/* What inode of the trace is the one with this number in the state that was built last; others stay
+ * as they are. */
+uint64_t disk_was_ino(const struct disk *d, uint64_t ino);

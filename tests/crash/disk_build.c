@@ -315,6 +315,24 @@ static void set_attrs(struct view *w, uint32_t inode, const char *path)
 
 static void make_tree(struct view *w, uint32_t dir, const char *path);
 
+static void note_number(struct disk *d, const struct inode *n, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		disk_die("%s: %s", path, strerror(errno));
+	*PUSH(d->was, d->nwas, d->capwas) = (struct was){ st.st_ino, n->ino };
+}
+
+uint64_t disk_was_ino(const struct disk *d, uint64_t ino)
+{
+	for (size_t i = 0; i < d->nwas; i++) {
+		if (d->was[i].now == ino)
+			return d->was[i].then;
+	}
+	return ino;
+}
+
 static void make_one(struct view *w, const struct name *name, const char *dirpath)
 {
 	const struct inode *n = &w->d->inodes[name->inode];
@@ -338,6 +356,7 @@ static void make_one(struct view *w, const struct name *name, const char *dirpat
 		r = mknod(path, (n->type & S_IFMT) | 0600, 0);
 	if (r < 0)
 		disk_die("make %s: %s", path, strerror(errno));
+	note_number(w->d, n, path);
 	if (S_ISDIR(n->type))
 		make_tree(w, name->inode, path);
 	if (!S_ISLNK(n->type))
@@ -360,6 +379,7 @@ void disk_build(struct disk *d, const char *dir, uint64_t *rnd)
 	w.path = calloc(d->ninodes, sizeof(*w.path));
 	if (!w.as_of || !w.path)
 		disk_die("no memory");
+	d->nwas = 0;
 	choose_names(&w);
 	make_tree(&w, 0, dir);
 	for (size_t i = 0; i < d->ninodes; i++)

@@ -64,6 +64,11 @@ struct sync {
 	enum trace_sync how;
 };
 
+/* An inode of the state that was built last. */
+struct was {
+	uint64_t now, then;
+};
+
 struct disk {
 	const uint8_t *map;
 	uint64_t map_len, at; /* byte of the next record */
@@ -81,6 +86,9 @@ struct disk {
 	size_t ntouches, captouches;
 	struct sync *syncs; /* that returned */
 	size_t nsyncs, capsyncs;
+
+	struct was *was;
+	size_t nwas, capwas;
 
 	int64_t all_durable;  /* metadata before this: by a sync of everything */
 	int64_t meta_durable; /* the same in the ordered model */

@@ -49,6 +49,12 @@ class Place:
                     time.sleep(0.01)
         raise SystemExit("the workspace is still served")
 
+    def prepare(self, work, rng):
+        """Made before recording begins."""
+        self.mount()
+        work(self, rng)
+        self.unmount()
+
     def record(self, own=False, whole=False):
         """Mount with the recorder; what is there now is durable. 'own': see tests/crash/disk.h.
         'whole': the workspace with its keys and settings, and not its store alone."""
@@ -77,7 +83,7 @@ class Place:
             f.writelines(self.lines)
 
     def records(self):
-        return struct.unpack_from("<Q", self.counter, 8)[0]
+        return struct.unpack_from("<Q", self.counter, 8)[0] if self.counter else 0
 
     # -- the journal ------------------------------------------------------
 

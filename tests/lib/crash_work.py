@@ -268,5 +268,63 @@ def settings(p, rng):
             sbxctl("key", "remove", p.ws, slots.pop())
 
 
+def many(p, rng):
+    """Files that are there already, far apart in the numbers of their inodes."""
+    beside = 0
+    for i in range(30):
+        f = p.create(f"old{i}")
+        f.write(0, rng.choice((1, 3000, 4096, 20000, 150000)))
+        f.fsync()
+        f.close()
+        for _ in range(130):
+            beside += 1
+            os.close(os.open(p.at(f"beside{beside}"), os.O_CREAT | os.O_WRONLY))
+    for i in range(beside):
+        os.unlink(p.at(f"beside{i + 1}"))
+
+
+def touched(p, rng):
+    """A few of many old files changed, replaced, removed; new ones; a rest now and then: recovery
+    must find the ones that it has to look at."""
+    old = {f.path: f for f in p.files}
+    for n in range(90):
+        f, what = rng.choice(list(old.values())), rng.random()
+        if what < 0.5:
+            f.open(truncate=rng.random() < 0.15)
+            for _ in range(rng.randrange(1, 4)):
+                f.write(rng.randrange(1 + f.size), rng.randrange(1, 12000))
+            if rng.random() < 0.5:
+                f.fsync(rng.random() < 0.5)
+            if rng.random() < 0.2:
+                f.cut(rng.randrange(1 + f.size))
+            f.close()
+        elif what < 0.75:
+            new = p.create(f"new{n}")
+            new.write(0, rng.randrange(1, 20000))
+            if rng.random() < 0.5:
+                new.fsync()
+            new.close()
+            old[new.path] = new
+            if rng.random() < 0.5:
+                p.rename(new.path, f.path)
+                del old[new.path]
+                old[f.path] = new
+                new.path = f.path
+        elif what < 0.8 and len(old) > 10:
+            p.unlink(f.path)
+            del old[f.path]
+        elif what < 0.85:
+            p.link(f, f"link{n}")
+        elif what < 0.9:
+            p.symlink(f"symlink{n}", "target")
+        elif what < 0.95:
+            p.mkdir(f"dir{n}")
+            p.fsyncdir()
+        else:
+            p.rest()
+
+
+touched.before = many
+
 WORKLOADS = (append, overwrite, mapped, sqlite_wal, sqlite_delete, replace, trees, rewrite, truncate,
-             crowd, large, settings, pauses)
+             crowd, large, settings, pauses, touched)

@@ -3,7 +3,8 @@
  *
  *   names, modes, owners, times, attributes   only between store_begin_change() and _end_change()
  *                                             of the same thread
- *   contents                                  only while the state on disk says "not clean"
+ *   contents                                  only while the state on disk says "not clean", and
+ *                                             marks the inode (fs/marks.h)
  *
  * A violation ends the process with a line that names the call. */
 #include <errno.h>
@@ -73,8 +74,15 @@ static void die(const char *call, const char *path, const char *why)
 	abort();
 }
 
-/* 'off' of a write to the log: the state pages are written while it is shut. */
-static void check(const char *call, int fd, bool name, off_t off)
+/* The states, and the tables that they name, are written while it is shut. */
+static bool is_state(const struct store *s, off_t off)
+{
+	return off < (off_t)(LOG_RING_AT * LOG_PAGE) ||
+	       off >= (off_t)(LOG_RING_AT + s->log.ring) * (off_t)LOG_PAGE;
+}
+
+/* 'ino', if not 0, of a file whose content is written; 'off' where. */
+static void check(const char *call, int fd, bool name, uint64_t ino, off_t off)
 {
 	char path[PATH_MAX];
 	int e = errno;
@@ -91,22 +99,29 @@ static void check(const char *call, int fd, bool name, off_t off)
 			continue;
 		if (name && depth == 0)
 			die(call, path, "not within a change");
-		if (strcmp(path + len, "/log") == 0 && off < (off_t)(LOG_RING_AT * LOG_PAGE))
+		if (strcmp(path + len, "/log") == 0 && is_state(known[i].s, off))
 			continue;
 		if (atomic_load(&known[i].s->shut))
 			die(call, path, "the state on disk says clean");
+		if (ino && strncmp(path + len, "/t/", 3) == 0 && !marks_has(known[i].s, ino))
+			die(call, path, "the state on disk does not mark it");
 	}
 	pthread_mutex_unlock(&lock);
 	errno = e;
 }
+
+/* In place of an offset: the times, which also what brings contents home puts back. */
+#define TIMES (-1)
 
 /* What has no name is gone after a crash. */
 static void check_content(const char *call, int fd, off_t off)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || st.st_nlink > 0)
-		check(call, fd, false, off);
+	if (fstat(fd, &st) < 0)
+		st = (struct stat){ .st_nlink = 1 };
+	if (st.st_nlink > 0)
+		check(call, fd, false, off == TIMES ? 0 : st.st_ino, off);
 }
 
 /* -- the store ------------------------------------------------------------ */
@@ -120,6 +135,8 @@ void __real_store_abandon(struct store *s);
 void __wrap_store_abandon(struct store *s);
 int __real_store_begin_change(struct store *s);
 int __wrap_store_begin_change(struct store *s);
+int __real_store_begin_change_of(struct store *s, uint64_t ino);
+int __wrap_store_begin_change_of(struct store *s, uint64_t ino);
 void __real_store_end_change(struct store *s);
 void __wrap_store_end_change(struct store *s);
 
@@ -158,6 +175,14 @@ int __wrap_store_begin_change(struct store *s)
 	return r;
 }
 
+int __wrap_store_begin_change_of(struct store *s, uint64_t ino)
+{
+	int r = __real_store_begin_change_of(s, ino);
+
+	depth += r == 0;
+	return r;
+}
+
 void __wrap_store_end_change(struct store *s)
 {
 	depth--;
@@ -171,7 +196,7 @@ void __wrap_store_end_change(struct store *s)
 	int __wrap_##name params;                                                                  \
 	int __wrap_##name params                                                                   \
 	{                                                                                          \
-		check(#name, fd, true, 0);                                                         \
+		check(#name, fd, true, 0, 0);                                                      \
 		return __real_##name args;                                                         \
 	}
 
@@ -203,8 +228,7 @@ NAME_CALL(fchownat, (int fd, const char *path, uid_t uid, gid_t gid, int flags),
 NAME_CALL(utimensat, (int fd, const char *path, const struct timespec ts[2], int flags),
 	  (fd, path, ts, flags), fd)
 
-/* Also put back by what brings contents home. */
-CONTENT_CALL(int, futimens, (int fd, const struct timespec ts[2]), (fd, ts), INT64_MAX)
+CONTENT_CALL(int, futimens, (int fd, const struct timespec ts[2]), (fd, ts), TIMES)
 CONTENT_CALL(ssize_t, pwrite64, (int fd, const void *buf, size_t len, off_t off),
 	     (fd, buf, len, off), off)
 CONTENT_CALL(ssize_t, pwritev64, (int fd, const struct iovec *iov, int n, off_t off),
@@ -219,6 +243,6 @@ int __wrap_openat64(int fd, const char *path, int flags, mode_t mode);
 int __wrap_openat64(int fd, const char *path, int flags, mode_t mode)
 {
 	if (flags & O_CREAT)
-		check("openat", fd, true, 0);
+		check("openat", fd, true, 0, 0);
 	return __real_openat64(fd, path, flags, mode);
 }

@@ -100,8 +100,12 @@ static int disk_fallocate(void *ctx, int fd, int mode, off_t off, off_t len)
 	return lost(HOME_CUT, &keep) ? 0 : fallocate(fd, mode, off, len);
 }
 
-static const struct store_io disk = { NULL,        disk_pwritev,   disk_sync,     disk_sync,
-				      disk_syncfs, disk_ftruncate, disk_fallocate };
+static const struct store_io disk = { .pwritev = disk_pwritev,
+				      .fdatasync = disk_sync,
+				      .fsync = disk_sync,
+				      .syncfs = disk_syncfs,
+				      .ftruncate = disk_ftruncate,
+				      .fallocate = disk_fallocate };
 
 static void cut_at(enum op op, unsigned n, size_t keep, bool only)
 {

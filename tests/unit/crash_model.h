@@ -242,7 +242,7 @@ static inline void do_unlink(struct model *m)
 	m->synced = false; /* it may be gone from now on */
 	unlock_model();
 	snprintf(path, sizeof(path), "t/%s", m->name);
-	CHECK_EQ(store_begin_change(kit.s), 0);
+	CHECK_EQ(store_begin_change_of(kit.s, m->f->ino), 0);
 	sim_unlink(&sim, path);
 	cfile_note_unlinked(m->f);
 	store_end_change(kit.s);

@@ -24,6 +24,8 @@ enum seen_what {
 	SEEN_CLEAN_ONCE,  /* the other slot does not say so yet, or is torn */
 	SEEN_CLEAN_OLD,   /* not clean, but the other slot still is */
 	SEEN_GATE_TORN,   /* clean, for the one that says otherwise is torn */
+	SEEN_PART,        /* recovery looked at what was touched, not at all files */
+	SEEN_PART_AGAIN,  /* the same after a crash inside recovery */
 	SEEN_COUNT
 };
 
@@ -46,6 +48,8 @@ static const char *const seen_names[SEEN_COUNT] = {
 	"clean in one slot only",
 	"not clean, the other slot still is",
 	"torn: not clean",
+	"touched files only",
+	"the same, crash inside recovery",
 };
 
 static unsigned seen[SEEN_COUNT];

@@ -16,11 +16,11 @@ struct sim_op {
 };
 
 struct sim_file {
-	uint64_t ino;
-	char path[64]; /* below the store */
-	bool unlinked; /* not durably: the name may come back */
-	bool durable;  /* its name and first content are */
-	uint8_t *base; /* content at the last sync */
+	uint64_t ino, first_ino; /* 'ino' is 0 once another file has the number */
+	char path[64];           /* below the store */
+	bool unlinked;           /* not durably: the name may come back */
+	bool durable;            /* its name and first content are */
+	uint8_t *base;           /* content at the last sync */
 	uint64_t base_size;
 	uint64_t size;      /* now */
 	struct sim_op *ops; /* since the last sync */
@@ -29,8 +29,17 @@ struct sim_file {
 	size_t nsizes;
 };
 
+/* The numbers of the files of a state that was built, and those that the store knew them by. */
+struct sim_map {
+	size_t n;
+	struct {
+		uint64_t now, then;
+	} v[SIM_FILES];
+};
+
 struct sim {
 	pthread_mutex_t lock;
+	const struct sim_map *map; /* what is recorded is such a state itself */
 	struct store_io io;
 	char dir[256];
 	struct sim_file f[SIM_FILES];
@@ -91,7 +100,7 @@ static inline struct sim_file *sim_find(struct sim *s, int fd)
 		abort();
 	f = &s->f[s->n++];
 	memset(f, 0, sizeof(*f));
-	f->ino = st.st_ino;
+	f->ino = f->first_ino = st.st_ino;
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	n = readlink(proc, path, sizeof(path) - 1);
 	path[n > 0 ? n : 0] = 0;
@@ -220,6 +229,22 @@ static inline int sim_fallocate(void *ctx, int fd, int mode, off_t off, off_t le
 	return r;
 }
 
+static inline uint64_t sim_then(const struct sim_map *map, uint64_t ino)
+{
+	for (size_t i = 0; map && i < map->n; i++) {
+		if (map->v[i].now == ino)
+			return map->v[i].then;
+	}
+	return ino * KIT_APART;
+}
+
+static inline uint64_t sim_was_ino(void *ctx, uint64_t ino)
+{
+	const struct sim *s = ctx;
+
+	return sim_then(s ? s->map : NULL, ino);
+}
+
 /* Start recording in a store directory whose present content is durable. */
 static inline void sim_start(struct sim *s, const char *dir, uint64_t seed)
 {
@@ -227,8 +252,9 @@ static inline void sim_start(struct sim *s, const char *dir, uint64_t seed)
 	pthread_mutex_init(&s->lock, NULL);
 	snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	s->rnd = seed;
-	s->io = (struct store_io){ s,          sim_pwritev,   sim_sync,     sim_sync,
-				   sim_syncfs, sim_ftruncate, sim_fallocate };
+	s->io = (struct store_io){ s,           sim_pwritev,   sim_sync,      sim_sync,
+				   sim_syncfs,  sim_ftruncate, sim_fallocate, sim_was_ino,
+				   kit_was_bind };
 }
 
 /* A file that is there already. */
@@ -332,7 +358,18 @@ static inline void sim_build_page(struct sim *s, const struct sim_file *f, uint6
 	}
 }
 
-static inline void sim_build_file(struct sim *s, const struct sim_file *f, const char *dir)
+static inline void sim_note(struct sim *s, const struct sim_file *f, int fd, struct sim_map *map)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || map->n == SIM_FILES)
+		abort();
+	map->v[map->n].now = st.st_ino;
+	map->v[map->n++].then = sim_then(s->map, f->first_ino);
+}
+
+static inline void sim_build_file(struct sim *s, const struct sim_file *f, const char *dir,
+				  struct sim_map *map)
 {
 	enum sim_mode mode = sim_pick(s, 4) == 0   ? SIM_NONE
 			     : sim_pick(s, 3) == 0 ? SIM_ALL
@@ -360,12 +397,13 @@ static inline void sim_build_file(struct sim *s, const struct sim_file *f, const
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_TRUNC, 0600);
 	if (fd < 0 || pwrite(fd, buf, size, 0) != (ssize_t)size)
 		abort();
+	sim_note(s, f, fd, map);
 	close(fd);
 	free(buf);
 }
 
 /* Under the lock: what a crash now may leave, in a new directory. */
-static inline void sim_build(struct sim *s, char dir[256])
+static inline void sim_build(struct sim *s, char dir[256], struct sim_map *map)
 {
 	char sub[300];
 
@@ -376,8 +414,9 @@ static inline void sim_build(struct sim *s, char dir[256])
 	mkdir(sub, 0700);
 	snprintf(sub, sizeof(sub), "%s/l", dir);
 	mkdir(sub, 0700);
+	map->n = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		if (s->f[i].path[0])
-			sim_build_file(s, &s->f[i], dir);
+			sim_build_file(s, &s->f[i], dir, map);
 	}
 }

@@ -40,7 +40,9 @@ static int complain(const char *name, const char *what, uint64_t at, uint64_t a,
 
 struct visit {
 	const char *dir;
-	int depth; /* crashes inside the recovery that may follow */
+	const struct sim_map *map;
+	int depth;  /* crashes inside the recovery that may follow */
+	bool inner; /* this one was inside a recovery */
 	uint64_t seed;
 	int bad;
 };
@@ -132,9 +134,12 @@ static int check_fsck(const struct kit *k, bool crashed)
 static void *visit_main(void *arg);
 
 /* A thread has its own work space: that of the interrupted operation stays as it is. */
-static int visit_dir(const char *dir, int depth, uint64_t seed)
+static int visit_dir(const char *dir, const struct sim_map *map, int depth, bool inside,
+		     uint64_t seed)
 {
-	struct visit v = { dir, depth, seed, 1 };
+	struct visit v = {
+		.dir = dir, .map = map, .depth = depth, .inner = inside, .seed = seed, .bad = 1
+	};
 	pthread_t t;
 
 	if (pthread_create(&t, NULL, visit_main, &v) == 0)
@@ -145,17 +150,30 @@ static int visit_dir(const char *dir, int depth, uint64_t seed)
 static void again(struct sim *s, void *ctx)
 {
 	struct visit *v = ctx;
+	struct sim_map map;
 	char dir[256];
 
 	if (sim_pick(s, 40) != 0)
 		return;
-	sim_build(s, dir);
+	sim_build(s, dir, &map);
 	seen[SEEN_AGAIN]++;
-	if (visit_dir(dir, v->depth - 1, s->rnd)) {
+	if (visit_dir(dir, &map, v->depth - 1, true, s->rnd)) {
 		fprintf(stderr, "... after a second crash: %s\n", dir);
 		v->bad = 1;
 	}
 	kit_remove_dir(dir);
+}
+
+/* How many files recovery looked at. */
+static void on_line(void *ctx, const char *line)
+{
+	const struct visit *v = ctx;
+	unsigned looked, all;
+
+	if (getenv("KIT_VERBOSE"))
+		fprintf(stderr, "store: %s\n", line);
+	if (sscanf(line, "recovery: %u of %u files looked at,", &looked, &all) == 2 && looked < all)
+		seen[v->inner ? SEEN_PART_AGAIN : SEEN_PART]++;
 }
 
 /* Open the directory as a store and compare; with 'depth', crash inside the recovery, too. */
@@ -168,6 +186,7 @@ static void *visit_main(void *arg)
 
 	v->bad = 0;
 	sim_start(inner, v->dir, v->seed);
+	inner->map = v->map;
 	sim_add(inner, "log");
 	sim_add_tree(inner);
 	if (v->depth > 0) {
@@ -178,6 +197,8 @@ static void *visit_main(void *arg)
 	quota_new(0, 0, &k.quota);
 	kit_params(&k, kit.p.suite, &inner->io);
 	k.p.pad = pad;
+	k.p.log = on_line;
+	k.p.log_ctx = v;
 	k.s = NULL;
 	kit_open_dir(&k);
 	v->bad |= check_fsck(&k, true);
@@ -201,14 +222,15 @@ static void *visit_main(void *arg)
 
 static void moment(struct sim *s, void *ctx)
 {
+	struct sim_map map;
 	char dir[256];
 
 	if (!armed || sim_pick(s, 1000) >= per_mille * mix->often)
 		return;
-	sim_build(s, dir);
+	sim_build(s, dir, &map);
 	tried++;
 	seen_note(s, dir, &kit.p, kit.s && atomic_load(&kit.s->shut));
-	if (visit_dir(dir, sim_pick(s, 3) == 0, s->rnd)) {
+	if (visit_dir(dir, &map, sim_pick(s, 3) == 0, false, s->rnd)) {
 		bad++;
 		fprintf(stderr, "%s, crash %u at operation %llu: %s\n", mix->name, tried,
 			(unsigned long long)s->nops, dir);
@@ -338,7 +360,7 @@ static void campaign(const struct mix *x, uint8_t suite, uint32_t ring, bool pad
 		     unsigned steps)
 {
 	mix = x;
-	kit_begin(&kit, suite, ring, pad, NULL);
+	kit_begin(&kit, suite, ring, pad, kit_numbered_io(KIT_APART));
 	kit_close(&kit);
 	sim_start(&sim, kit.dir, kit_random(&rnd));
 	sim_add(&sim, "log");

@@ -137,7 +137,12 @@ static int full_fallocate(void *ctx, int fd, int mode, off_t off, off_t len)
 }
 
 static const struct store_io full_io = {
-	NULL, full_pwritev, full_sync, full_sync, full_sync, full_ftruncate, full_fallocate,
+	.pwritev = full_pwritev,
+	.fdatasync = full_sync,
+	.fsync = full_sync,
+	.syncfs = full_sync,
+	.ftruncate = full_ftruncate,
+	.fallocate = full_fallocate,
 };
 
 static void verify(struct cfile *f)

@@ -106,7 +106,7 @@ static void test_new_file(void)
 
 	start();
 	CHECK_EQ(kit_create(&kit, "new", &f), 0);
-	expect("the first change ever: the state", 0, 1, 0, 0);
+	expect("the first change ever, a new file: the state, then with its mark", 0, 2, 0, 0);
 	write_at(f, 0, 100000);
 	write_at(f, 100000, 500);
 	write_at(f, 300, 5000);
@@ -371,6 +371,8 @@ static void test_names(bool ordered)
 	CHECK_EQ(out_mkdir(o, 1, "first", 0755, &who, &e), 0);
 	expect("the first mkdir after a pause: the state, and the id later", 0, 1, 0, 0);
 	CHECK_EQ(out_fsyncdir(o, 1), 0);
+	CHECK_EQ(out_create(o, 1, "marked", 0644, O_RDWR, &who, &e, &h), 0);
+	out_release(o, h, O_RDWR);
 	start();
 	make_names(o);
 	expect("create, mkdir, link, rename, xattr, unlink, symlink", 0, 0, 0, 0);
@@ -406,14 +408,14 @@ static void clear_tree(void)
 {
 	CHECK_EQ(kit_close(&kit), 0);
 	kit_end(&kit);
-	kit_start(&kit, SUITE_XCHACHA20, RING, NULL);
+	kit_start(&kit, SUITE_XCHACHA20, RING, kit_numbered_io(0));
 	open_quiet();
 	note_log();
 }
 
 int main(void)
 {
-	kit_start(&kit, SUITE_XCHACHA20, RING, NULL);
+	kit_start(&kit, SUITE_XCHACHA20, RING, kit_numbered_io(0));
 	open_quiet();
 	note_log();
 	test_new_file();
