@@ -186,7 +186,8 @@ void marks_choose(struct store *s, uint64_t ino)
 	if (marks_in(m->next, (g + MARK_GROUPS - 1) % MARK_GROUPS)) {
 		n = AHEAD;
 	} else {
-		n = 1u << MIN(m->misses++ / MISSES_STEP, 13u);
+		n = 1u << MIN(m->misses / MISSES_STEP, 13u);
+		m->misses++;
 		g -= g % n;
 	}
 	for (uint32_t i = 0; i < n; i++)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "fs/log_codec.h"
+#include "fs/log_marks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *in, size_t len);
 
@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 {
 	static struct batch b;
 	uint8_t page[LOG_PAGE] = { 0 };
+	struct mark_record marks;
 	struct state st;
 	uint32_t slen;
 
@@ -49,5 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *in, size_t len)
 	}
 	if (state_open(page, key, vol_id, &st) == 0 && st.tail >= st.ring)
 		__builtin_trap();
+	(void)mark_record_open(page, key, vol_id, &marks);
 	return 0;
 }
