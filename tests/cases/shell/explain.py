@@ -2,7 +2,6 @@
 # the same verdict, the same limits; without it nobody counts.
 # run: root user
 # needs: fuse userns
-# sanitize: yes
 import json, os, subprocess, sys, time
 
 DEGRADED = [] if os.environ["SBX_LIMITS"] == "yes" else ["--allow-degraded"]
