@@ -1,5 +1,5 @@
 # Attack 5: files, long names and deep directories end at the quota of files; the daemon stays small.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 # timeout: 120
 . "$SBX_SRC/tests/lib/escape.sh"

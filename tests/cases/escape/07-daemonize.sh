@@ -1,5 +1,5 @@
 # Attack 7: processes that left the session, ignore signals or are stopped are gone with the run.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

@@ -1,5 +1,5 @@
 # Attack 8: who ignores TERM, INT and HUP is ended when the grace is over: verdict timeout, exit 124.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

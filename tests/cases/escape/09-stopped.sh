@@ -1,5 +1,5 @@
 # Attack 9: a stopped process, or a stopped group, is ended as exactly as another.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

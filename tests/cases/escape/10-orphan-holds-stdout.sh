@@ -1,5 +1,5 @@
 # Attack 10: an orphan that holds stdout open does not hold up the caller.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 . "$SBX_SRC/tests/lib/escape.sh"
 

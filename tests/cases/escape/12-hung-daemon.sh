@@ -1,5 +1,5 @@
 # Attack 12: a task that waits for a daemon that hangs cannot be killed; the run ends on time all the same.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 # timeout: 60
 . "$SBX_SRC/tests/lib/escape.sh"

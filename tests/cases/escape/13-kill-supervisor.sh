@@ -1,5 +1,5 @@
 # Attack 13: SIGKILL to the supervisor, the daemon or pid 1 inside: nothing is left, and it starts again.
-# run: root user degraded
+# run: root user
 # needs: fuse userns
 # timeout: 90
 . "$SBX_SRC/tests/lib/escape.sh"

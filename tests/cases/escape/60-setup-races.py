@@ -50,8 +50,8 @@ def mounts():
 
 
 before = mounts()
-# Every 32nd call; which ones differs from run to run. SEED=N COUNT=1 tries them all.
-stride = int(os.environ.get("COUNT", 32))
+# Every 64th call; which ones differs from run to run. SEED=N COUNT=1 tries them all.
+stride = int(os.environ.get("COUNT", 64))
 n = 1 + int(os.environ.get("SEED", time.time())) % stride
 hits, slowest = 0, 0
 while True:

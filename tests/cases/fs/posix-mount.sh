@@ -3,7 +3,6 @@
 # run: root user
 # needs: fuse fusermount3
 # timeout: 180
-# sanitize: yes
 . "$SBX_SRC/tests/lib/common.sh"
 
 new_ws ws

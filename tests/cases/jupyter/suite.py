@@ -1,5 +1,5 @@
 # Jupyter's own tests of a kernel, over both transports.
-# run: root user
+# run: root
 # needs: fuse py:ipykernel py:jupyter_kernel_test
 # timeout: 150
 import os, sys, unittest
