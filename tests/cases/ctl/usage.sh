@@ -60,7 +60,7 @@ expect_eq "$(ls -A | sort | tr '\n' ' ')" "cmd.err cmd.out " "what is left"
 # What stands at the place of a workspace.
 mkdir dir && : >file
 expect_refusal 1 "dir workspace.json init" sbxctl show dir
-expect_refusal 1 "file directory" sbxctl show file
+expect_refusal 1 "file workspace init" sbxctl show file
 expect_refusal 1 "missing" sbxctl show missing
 expect_refusal 1 "" sbxctl show ""
 ln -s loop loop
