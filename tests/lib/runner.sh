@@ -1,6 +1,6 @@
 # The machinery of tests/run.sh. Sourced; uses its variables src, build, pattern, quick, keep, install.
 
-passed=0 failed=0 skipped=0 failures=''
+passed=0 failed=0 skipped=0 failures='' behind_pid=''
 stage='' fuse_mode='' user=sbxtest
 # A slow machine gets so many times the time.
 patience=1
@@ -37,11 +37,33 @@ report() {
 
 # Run a command as one test: output only when it failed.
 simple_test() { # ID TIMEOUT CMD..
-	local id=$1 limit=$2 start=$EPOCHREALTIME out=$stage/out rc
+	local id=$1 limit=$2 start=$EPOCHREALTIME out=$stage/out.$BASHPID rc
 	shift 2
 	timeout -k 5 "$limit" "$@" </dev/null >"$out" 2>&1
 	rc=$?
 	settle "$id" "$rc" "$start" "$out"
+}
+
+# behind(), at the lowest priority, while this shell goes on; what it says is shown and counted when
+# it has ended.
+start_behind() {
+	(
+		trap - EXIT
+		renice -n 19 "$BASHPID" >/dev/null
+		behind
+	) >"$stage/behind" 2>&1 &
+	behind_pid=$!
+}
+
+finish_behind() {
+	wait "$behind_pid"
+	behind_pid=''
+	cat "$stage/behind"
+	passed=$((passed + $(grep -c '^pass  ' "$stage/behind")))
+	failed=$((failed + $(grep -c '^fail  ' "$stage/behind")))
+	skipped=$((skipped + $(grep -c '^skip  ' "$stage/behind")))
+	failures=$failures$(awk '/^fail  / { print "  " $2 }' "$stage/behind")
+	[ -z "$failures" ] || failures=${failures%$'\n'}$'\n'
 }
 
 settle() { # ID RC START OUTFILE [END]
@@ -112,6 +134,7 @@ prepare() {
 }
 
 finish() {
+	[ -z "$behind_pid" ] || kill "$behind_pid" 2>/dev/null
 	kill_leftovers
 	[ -z "$fuse_mode" ] || chmod "$fuse_mode" /dev/fuse
 	if [ "$keep" = yes ]; then
