@@ -2,7 +2,7 @@
 # limit all the same, nothing of it is left, and the sentence says what was done.
 # run: root user
 # needs: fuse userns
-# timeout: 60
+# timeout: 120
 . "$SBX_SRC/tests/lib/common.sh"
 
 word=sbx-hung-$$-$RANDOM
@@ -12,7 +12,7 @@ inside ws 'head -c 300000 /dev/urandom >/workspace/f' || fail writing
 # A run that reads and writes without end. The daemon has read requests of it at any moment.
 start() { # WS TIME
 	sbx-shell $degraded --result r.json --time "$2" --grace 0 "$1" -- sh -c ": $word; echo up
-		for i in 1 2 3; do while :; do cat /workspace/f >/workspace/g\$i; sync; ls /workspace/none\$i; done & done 2>/dev/null
+		for i in 1 2 3 4 5 6; do while :; do cat /workspace/f >/workspace/g\$i; sync; ls /workspace/none\$i; done & done 2>/dev/null
 		wait" >out 2>err </dev/null &
 	run=$!
 	wait_for 5 grep -q up out || fail "it did not start: $(cat err)"
@@ -33,7 +33,7 @@ hung() {
 }
 
 # Stopped. Between two requests nothing hangs: then once more.
-for i in 1 2 3 4 5; do
+for i in $(seq 15); do
 	start ws 800ms
 	sleep 0.3
 	daemon=$(daemon_pid ws)
@@ -42,7 +42,7 @@ for i in 1 2 3 4 5; do
 	kill -CONT "$daemon" 2>/dev/null
 	hung && break
 done
-hung || fail "nothing hung in five runs: $(cat err)"
+hung || fail "nothing hung in 15 runs: $(cat err)"
 expect_match "$(inside ws 'wc -c </workspace/f')" '^300000$' "the file afterwards"
 
 # Waiting for a disk that hangs: the store is in a workspace whose daemon is stopped.
@@ -62,7 +62,7 @@ wait_for 5 sbxctl umount m || fail "umount"
 # Frozen: a SIGKILL waits until it is thawed.
 freezer=/sys/fs/cgroup/freezer/sbx-hung-$$
 [ "$MODE" = root ] && mkdir "$freezer" 2>/dev/null || exit 0
-for i in 1 2 3 4 5; do
+for i in $(seq 15); do
 	start ws 800ms
 	sleep 0.3
 	daemon_pid ws >"$freezer/cgroup.procs" || fail "freezing the daemon"
@@ -75,4 +75,4 @@ for i in 1 2 3 4 5; do
 	hung && break
 	mkdir "$freezer"
 done
-hung || fail "nothing hung in five runs: $(cat err)"
+hung || fail "nothing hung in 15 runs: $(cat err)"
